@@ -1,0 +1,84 @@
+"""The Invitation Portal: `create_app` puts it together, and does nothing else."""
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from portal import (
+    api,
+    assets,
+    cli,
+    config,
+    database,
+    devices,
+    errors,
+    filters,
+    floods,
+    guards,
+    limits_storage,
+    logs,
+    lookups,
+    mailer,
+    metrics,
+    security,
+    web,
+)
+from portal.application import Portal
+from portal.config import ROOT, Settings
+from portal.extensions import csrf, db, mail, migrate
+
+__all__ = ["create_app", "limits_storage"]
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The portal as a WSGI application, by `settings` or else by the environment."""
+    settings = settings or config.load()
+    app = Portal(
+        __name__,
+        template_folder=str(ROOT / "templates"),
+        static_folder=str(ROOT / "static"),
+        instance_path=str(config.INSTANCE),
+    )
+    app.extensions["portal.settings"] = settings
+    app.config.from_mapping(_flask_config(settings))
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
+
+    for extension in (db, csrf, mail):
+        extension.init_app(app)
+    migrate.init_app(app, db, directory=str(ROOT / "migrations"), render_as_batch=True)
+    for part in (
+        logs,
+        metrics,
+        floods,
+        database,
+        lookups,
+        errors,
+        guards,
+        devices,
+        security,
+        assets,
+        filters,
+        api,
+        web,
+        cli,
+    ):
+        part.init_app(app)
+    return app
+
+
+def _flask_config(settings: Settings) -> dict[str, object]:
+    return {
+        "SECRET_KEY": settings.secrets[0],
+        "SECRET_KEY_FALLBACKS": list(settings.secrets[1:]),
+        # The last one signs: a form that was open while the key was replaced can still be sent.
+        "WTF_CSRF_SECRET_KEY": list(reversed(settings.secrets)),
+        "SQLALCHEMY_DATABASE_URI": settings.sqlalchemy_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": database.engine_options(settings),
+        "RATELIMIT_STORAGE_URI": settings.limiter_url,
+        "RATELIMIT_DEFAULT": settings.flood_limit,
+        "RATELIMIT_SWALLOW_ERRORS": True,
+        "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
+        **security.flask_config(settings),
+        **mailer.flask_config(settings),
+    }

@@ -1,0 +1,32 @@
+"""The Flask application, spared what this portal never needs: each request would pay for it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, Request, Response
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+
+
+class CookieSessions(SecureCookieSessionInterface):
+    """Flask's sessions; a request that brings no session, and begins none, costs nothing."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """The session in the cookie, or an empty one."""
+        if self.get_cookie_name(app) not in request.environ.get("HTTP_COOKIE", ""):
+            return self.session_class()
+        return super().open_session(app, request)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Write the cookie, if anybody looked at the session at all."""
+        if session or session.accessed:
+            super().save_session(app, session, response)
+
+
+class Portal(Flask):
+    """Flask as this portal uses it."""
+
+    session_interface = CookieSessions()
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No view or hook here is a coroutine; to ask each of them takes as long as a query."""
+        return func

@@ -1,0 +1,111 @@
+"""How the portal speaks to its database: one manner for each engine.
+
+Both engines behave alike: a statement sees what is committed when it starts, a transaction
+begins with its first write, and rules hold by constraints and conditional updates, never by a
+read that came before.
+"""
+
+import time
+from functools import partial
+from sqlite3 import Connection, Cursor
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import Dialect, Engine, event
+from sqlalchemy.exc import DisconnectionError, OperationalError
+
+from portal.config import Settings
+from portal.extensions import db
+
+SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 20000",
+)
+READS = ("SELECT", "PRAGMA", "EXPLAIN")
+REST = 1.0  # seconds a connection may lie idle without being asked whether it lives
+
+
+def engine_options(settings: Settings) -> dict[str, Any]:
+    """What `create_engine` is told beside the URL."""
+    if settings.sqlalchemy_url.startswith("sqlite"):
+        return {"hide_parameters": True}
+    return {
+        "pool_size": 8,
+        "max_overflow": 4,
+        "pool_timeout": 10,
+        # An error of the database must not carry what was asked of it into the log.
+        "hide_parameters": True,
+    }
+
+
+def init_app(app: Flask) -> None:
+    """Give the app's engine its manners."""
+    app.teardown_appcontext(_close)
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            event.listen(db.engine, "connect", _open_sqlite)
+            event.listen(db.engine, "before_cursor_execute", _begin_at_the_first_write)
+        else:
+            event.listen(db.engine, "checkin", _note_the_time)
+            event.listen(db.engine, "checkout", partial(_ping_after_a_rest, db.engine.dialect))
+
+
+def let_go() -> None:
+    """Undo what was not committed, even if the database has gone meanwhile."""
+    try:
+        db.session.rollback()
+    except OperationalError:
+        db.session().invalidate()
+
+
+def _close(_error: BaseException | None) -> None:
+    """Close the session before its extension does, which would break off an answer that is ready.
+
+    What only read still stands when the connection has died since.
+    """
+    try:
+        db.session.remove()
+    except OperationalError:
+        db.session().invalidate()
+
+
+def _open_sqlite(connection: Connection, _record: object) -> None:
+    # The driver would begin transactions by itself, in the mode that can deadlock.
+    connection.isolation_level = None
+    for pragma in SQLITE_PRAGMAS:
+        connection.execute(pragma)
+
+
+def _note_the_time(_connection: object, record: Any) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _ping_after_a_rest(dialect: Dialect, connection: Any, record: Any, _proxy: object) -> None:
+    """Notice a database that went away meanwhile; under load no statement is spent on that."""
+    if time.monotonic() - record.info.get("used", 0.0) < REST:
+        return
+    try:
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error as error:
+        raise DisconnectionError from error  # the pool opens another
+
+
+def _begin_at_the_first_write(
+    _connection: Engine,
+    cursor: Cursor,
+    statement: str,
+    _parameters: object,
+    _context: object,
+    _many: bool,
+) -> None:
+    """Take the write lock before the first write, and wait for it.
+
+    A transaction that begins by reading and then writes is refused at once ("database is
+    locked") if anyone wrote in between; one that begins with the lock waits its turn.
+    """
+    if not cursor.connection.in_transaction and not statement.lstrip()[:8].upper().startswith(
+        READS
+    ):
+        cursor.execute("BEGIN IMMEDIATE")

@@ -1,0 +1,68 @@
+"""What the mails to account holders are about: a code on its way, or something that happened."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import joinedload
+
+from portal.domain import verification
+from portal.domain.errors import NotFound
+from portal.extensions import db
+from portal.models import Account, Mail, Session
+
+NEW_SIGN_IN = "new_sign_in"
+ABOUT_ACCOUNTS = ("account_exists", "email_changed", "deactivated")
+
+
+@dataclass(frozen=True)
+class Notice:
+    """An account, and what there is to say to it: a code and a link's token, or a new session.
+
+    The link leads to the page of the `dialect` that asked for it.
+    """
+
+    account: Account
+    code: str = ""
+    token: str = ""
+    expires_at: datetime | None = None
+    session: Session | None = None
+    dialect: str | None = None
+
+    def obstacle(self, _kind: str, now: datetime) -> str | None:
+        """Why this must not be sent any more, as a sentence; None if it may."""
+        if self.expires_at is not None and self.expires_at <= now:
+            return "The code was too old before this was sent."
+        return None
+
+
+def notices(mails: Sequence[Mail]) -> dict[UUID, Notice]:
+    """What those of the mails that are about accounts say; one that is missing lost its reason."""
+    found: dict[UUID, Notice] = {}
+    for mail in mails:
+        with suppress(NotFound):
+            if notice := _notice(mail):
+                found[mail.id] = notice
+    return found
+
+
+def _notice(mail: Mail) -> Notice | None:
+    if mail.is_verification:
+        row, code, token = verification.contents(mail.about_id)
+        return Notice(
+            row.account, code=code, token=token, expires_at=row.expires_at, dialect=row.dialect
+        )
+    if mail.kind == NEW_SIGN_IN:
+        session = db.session.scalars(
+            sa.select(Session)
+            .where(Session.id == mail.about_id)
+            .options(joinedload(Session.account))
+        ).first()
+        return Notice(session.account, session=session) if session and session.account else None
+    if mail.kind in ABOUT_ACCOUNTS:
+        account = db.session.get(Account, mail.about_id, populate_existing=True)
+        return Notice(account) if account else None
+    return None

@@ -1,0 +1,296 @@
+"""Accounts: register as staff, sign in, sign out. Each verb commits last.
+
+Members sign up in `members.py`; what people do with an account of theirs is in `profiles.py`.
+"""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from portal.config import settings
+from portal.domain import (
+    audit,
+    emails,
+    names,
+    outbox,
+    passwords,
+    redemptions,
+    second_factors,
+    serials,
+    sessions,
+)
+from portal.domain.attempts import SignIn
+from portal.domain.errors import (
+    AccountDeactivated,
+    AccountTaken,
+    EmailUnconfirmed,
+    InvalidCredentials,
+    RegistrationClosed,
+    SecondFactorRequired,
+)
+from portal.domain.origin import Origin
+from portal.extensions import db
+from portal.models import Account, Installation, Role, Session, Surface
+from portal.models.types import new_id
+
+
+def registration() -> Literal["first", "open", "invite"]:
+    """Who may register as staff now: the first owner, anybody, or whoever holds a staff code."""
+    if settings.admin_registration == "invite":
+        return "invite"
+    if db.session.scalars(sa.select(Installation.owned_since)).one() is None:
+        return "first"
+    return "open" if settings.admin_registration == "open" else "invite"
+
+
+def register(
+    *,
+    email: str,
+    username: str,
+    password: str,
+    origin: Origin,
+    now: datetime,
+    invitation_code: str | None = None,
+) -> Account:
+    """Add a member of staff. The first one owns the portal; then `ADMIN_REGISTRATION` decides.
+
+    Raises `BadInput`, `WeakPassword`, `AccountTaken`, `RegistrationClosed`, and for a code what
+    `redemptions.enlist` raises.
+    """
+    mode = registration()
+    if mode == "invite" and not invitation_code:
+        raise RegistrationClosed
+    account = _new_staff(email, username, password, now)
+    try:
+        if mode == "first" and _claim_ownership(now):
+            add(account, Role.OWNER)
+        elif settings.admin_registration == "open":
+            add(account, Role.ADMIN)
+        elif invitation_code:
+            redemptions.enlist(invitation_code, account, origin=origin, now=now)
+        else:
+            raise RegistrationClosed
+    except IntegrityError as error:
+        db.session.rollback()
+        raise AccountTaken from error
+    record_registration(account, origin, now)
+    return account
+
+
+def create_owner(
+    *, email: str, username: str, password: str, origin: Origin, now: datetime
+) -> Account:
+    """Add an owner from the command line, whoever came first. Raises as `register` does."""
+    account = _new_staff(email, username, password, now)
+    try:
+        _claim_ownership(now)
+        add(account, Role.OWNER)
+    except IntegrityError as error:
+        db.session.rollback()
+        raise AccountTaken from error
+    record_registration(account, origin, now)
+    return account
+
+
+def sign_in(
+    identity: str,
+    password: str,
+    *,
+    origin: Origin,
+    now: datetime,
+    replaces: Session | None = None,
+    surface: Surface = Surface.BROWSER,
+    dialect: str | None = None,
+    lasts: timedelta | None = None,
+    least: Role = Role.MEMBER,
+) -> Session:
+    """`authenticate`, and a new session; `replaces` ends with it. Raises as `authenticate` does."""
+    account = authenticate(identity, password, origin=origin, now=now, least=least)
+    return start_session(
+        account,
+        origin=origin,
+        now=now,
+        replaces=replaces,
+        surface=surface,
+        dialect=dialect,
+        lasts=lasts,
+    )
+
+
+def authenticate(
+    identity: str,
+    password: str,
+    *,
+    origin: Origin,
+    now: datetime,
+    least: Role = Role.MEMBER,
+    second_step_follows: bool = False,
+) -> Account:
+    """Whoever `identity` (e-mail or username) is, by the password.
+
+    Whoever is not at least of the role `least` does not exist for this sign-in. Raises `LockedOut`,
+    `InvalidCredentials`, and for the right password `AccountDeactivated`, `EmailUnconfirmed`, and
+    `SecondFactorRequired` unless the caller asks for the second step itself.
+    """
+    account = find(identity)
+    if account is not None and account.role.rank < least.rank:
+        account = None
+    account = _prove(attempt_at(identity, account, origin), account, password, now)
+    require_open(account)
+    if not second_step_follows and second_factors.are_needed(account):
+        raise SecondFactorRequired
+    account.failed_sign_ins = 0
+    return account
+
+
+def require_open(account: Account) -> None:
+    """Raise `AccountDeactivated` or `EmailUnconfirmed` for an account that lets nobody in."""
+    if account.deactivated_at is not None:
+        raise AccountDeactivated
+    if account.confirmed_at is None:
+        raise EmailUnconfirmed
+
+
+def attempt_at(identity: str, account: Account | None, origin: Origin) -> SignIn:
+    """A try of this device at the password of whoever `identity` is."""
+    known = account is not None and sessions.knows_device(account.id, origin)
+    return SignIn(names.key(identity), origin, known)
+
+
+def require_password(account: Account, password: str, *, origin: Origin, now: datetime) -> None:
+    """Have somebody who is signed in show the password again, before what cannot be undone.
+
+    Raises `LockedOut` and `InvalidCredentials`.
+    """
+    try:
+        _prove(SignIn(str(account.id), origin, device_is_known=True), account, password, now)
+    except InvalidCredentials as error:
+        raise InvalidCredentials("Your password is not right.") from error
+
+
+def start_session(
+    account: Account,
+    *,
+    origin: Origin,
+    now: datetime,
+    replaces: Session | None = None,
+    surface: Surface = Surface.BROWSER,
+    dialect: str | None = None,
+    lasts: timedelta | None = None,
+) -> Session:
+    """Open a session for an account that has just shown who it is; `replaces` ends with it.
+
+    On a device it never used before, its mailbox hears of it.
+    """
+    if replaces is not None:
+        sessions.revoke(replaces, now=now)
+    is_unknown = sessions.is_new_device(account.id, origin)
+    session = sessions.open_for_account(
+        account, origin=origin, now=now, surface=surface, dialect=dialect, lasts=lasts
+    )
+    db.session.flush()
+    if is_unknown:
+        outbox.queue("new_sign_in", to=account.email, about=session.id, now=now)
+    audit.record("session.opened", now=now, origin=origin, actor=account.id)
+    db.session.commit()
+    return session
+
+
+def sign_out(session: Session, *, origin: Origin, now: datetime) -> None:
+    """End a session, of an account or an invitee, at once."""
+    sessions.revoke(session, now=now)
+    audit.record("session.closed", now=now, origin=origin, actor=session.account_id)
+    db.session.commit()
+
+
+def sign_out_elsewhere(session: Session, *, origin: Origin, now: datetime) -> int:
+    """End every other session of the account; return how many there were."""
+    ended = sessions.revoke_others_of(session, now=now)
+    audit.record("sessions.closed", now=now, origin=origin, actor=session.account_id, count=ended)
+    db.session.commit()
+    return ended
+
+
+def find(identity: str) -> Account | None:
+    """The account with this e-mail or username, in whatever case it is written."""
+    key = names.key(identity)
+    return db.session.scalars(
+        sa.select(Account).where(sa.or_(Account.email == key, Account.username_key == key))
+    ).first()
+
+
+def new(email: str, username: str, password: str, now: datetime) -> Account:
+    """An account that is not stored yet. Raises `BadInput`, `InvalidEmail`, `WeakPassword`."""
+    username = names.username(username)
+    address = emails.normalise(email)
+    passwords.require_strong(password)
+    return Account(
+        id=new_id(),
+        email=address,
+        username=username,
+        username_key=names.key(username),
+        password_hash=passwords.hashed(password),
+        created_at=now,
+        language=settings.locale,
+    )
+
+
+def add(account: Account, role: Role) -> None:
+    """Store a new account, with its number. Takes part in the caller's transaction."""
+    account.role = role
+    account.serial = serials.draw()
+    db.session.add(account)
+    db.session.flush()
+
+
+def record_registration(account: Account, origin: Origin, now: datetime) -> None:
+    """Write down who came, and commit: the last step of registering."""
+    audit.record(
+        "account.registered",
+        now=now,
+        origin=origin,
+        actor=account.id,
+        subject=account.id,
+        role=account.role,
+    )
+    db.session.commit()
+
+
+def _prove(attempt: SignIn, account: Account | None, password: str, now: datetime) -> Account:
+    """The account, if the password is its own.
+
+    The try is counted and committed before the password is looked at: hashing takes long, and
+    holding a lock meanwhile would make others wait.
+    """
+    attempt.reserve(now=now)
+    db.session.commit()
+    if not passwords.fits(password, account.password_hash if account else None) or account is None:
+        attempt.fail(now=now)
+        actor = account.id if account else None
+        audit.record("sign_in.refused", now=now, origin=attempt.origin, actor=actor)
+        db.session.commit()
+        raise InvalidCredentials
+    attempt.succeed(now=now)
+    if passwords.is_outdated(account.password_hash):
+        account.password_hash = passwords.hashed(password)
+    return account
+
+
+def _new_staff(email: str, username: str, password: str, now: datetime) -> Account:
+    """Whoever is first, or was given a staff code, is known: no mail has to tell."""
+    account = new(email, username, password, now)
+    account.confirmed_at = now
+    return account
+
+
+def _claim_ownership(now: datetime) -> bool:
+    """Whether this is the first registration: the database lets only one be."""
+    claimed = db.session.execute(
+        sa.update(Installation)
+        .where(Installation.owned_since.is_(None))
+        .values(owned_since=now)
+        .returning(Installation.id)
+    ).first()
+    return claimed is not None

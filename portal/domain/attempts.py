@@ -1,0 +1,267 @@
+"""The one lockout every surface goes through: reserve, then evaluate, then succeed or fail.
+
+A try is counted before it is evaluated, so that parallel guesses cannot slip through; the counter's
+row makes the tries of one device wait for each other until the verb commits. `reserve`, `succeed`,
+`fail` and `miss` take part in the transaction of the verb that calls them.
+
+Two counts guard a code: the device's tries ("3 per 30 minutes", and a lock of 30 minutes that
+starts at the third failure), and the misses of its address, which no success ever clears.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, cast
+
+import sqlalchemy as sa
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
+
+from portal.config import settings
+from portal.domain.errors import LockedOut
+from portal.domain.origin import Origin
+from portal.extensions import db, lockout
+from portal.limits_storage import DatabaseStorage, at
+from portal.lookups import LookUp
+from portal.models import AttemptCounter
+
+MOST_LISTED = 200
+
+
+def reserve(origin: Origin, *, now: datetime) -> None:
+    """Count a try of this device; raise `LockedOut` if none is left to it or to its address.
+
+    Counting comes first: only behind the counter's row is the lock's answer sure to be the last
+    word. A refusal is rolled back with the verb, so waiting devices do not prolong their lock.
+    """
+    tries, misses = _tries(), _misses()
+    with at(now):
+        hits, _ = cast(DatabaseStorage, lockout.limiter.storage).incr_together(
+            (tries.key_for(origin.device_digest), tries.get_expiry(), 1),
+            # Counts nothing yet, but the tries of one address wait here for each other's outcome.
+            (misses.key_for(origin.address_bucket), misses.get_expiry(), 0),
+        )
+        ((end,),) = _END_OF_WAIT.rows(waiting(origin, now=now), within=db.session)
+        require_over(end)
+        if hits > tries.amount:
+            raise LockedOut(_end(tries, origin.device_digest))
+
+
+def succeed(origin: Origin, *, now: datetime) -> None:
+    """Give the device its tries back. Its address keeps its misses."""
+    with at(now):
+        lockout.limiter.clear(_tries(), origin.device_digest)
+
+
+def fail(origin: Origin, *, now: datetime) -> int:
+    """Count a miss; return the tries left. At none, the lock starts and runs from `now`."""
+    with at(now):
+        lockout.limiter.hit(_misses(), origin.address_bucket)
+        left = lockout.limiter.get_window_stats(_tries(), origin.device_digest).remaining
+        if not left:
+            lockout.limiter.hit(_lock(), origin.device_digest)
+            lockout.limiter.clear(_tries(), origin.device_digest)
+        return left
+
+
+def miss(origin: Origin, *, now: datetime) -> None:
+    """Count a look-up that found nothing against the address; it costs the device no try."""
+    with at(now):
+        lockout.limiter.hit(_misses(), origin.address_bucket)
+
+
+def require_unlocked(origin: Origin, *, now: datetime) -> None:
+    """Raise `LockedOut` if this device, or its address, has to wait. Counts nothing."""
+    ((end,),) = _END_OF_WAIT.rows(waiting(origin, now=now))
+    require_over(end)
+
+
+def require_over(end: float | None) -> None:
+    """Raise `LockedOut` if there is an `end_of_wait`."""
+    if end is not None:
+        raise LockedOut(datetime.fromtimestamp(end, UTC))
+
+
+def require_address_unlocked(origin: Origin, *, now: datetime) -> None:
+    """Raise `LockedOut` if too many guesses of any kind came from this address."""
+    with at(now):
+        _require(_misses(), origin.address_bucket)
+
+
+def end_of_wait() -> sa.ScalarSelect[float | None]:
+    """When a device and its address have waited enough (Unix seconds), NULL if they need not wait.
+
+    An expression for look-ups, whose parameters are those of `waiting`: every letter typed may ask
+    this, so both counters are looked at in one statement.
+    """
+    counter, named = AttemptCounter, sa.bindparam
+    is_locked = sa.and_(counter.key == named("lock"), counter.hits >= named("locks"))
+    is_spent = sa.and_(counter.key == named("misses"), counter.hits >= named("budget"))
+    return (
+        sa.select(sa.func.max(counter.expires_at))
+        .where(sa.or_(is_locked, is_spent), counter.expires_at > named("moment"))
+        .scalar_subquery()
+    )
+
+
+def waiting(origin: Origin, *, now: datetime) -> dict[str, Any]:
+    """The parameters of `end_of_wait`."""
+    lock, misses = _lock(), _misses()
+    return {
+        "lock": lock.key_for(origin.device_digest),
+        "locks": lock.amount,
+        "misses": misses.key_for(origin.address_bucket),
+        "budget": misses.amount,
+        "moment": now.timestamp(),
+    }
+
+
+_END_OF_WAIT = LookUp(sa.select(end_of_wait()))
+
+
+def locked_devices(*, now: datetime) -> int:
+    """How many devices are locked at this moment."""
+    return (
+        db.session.scalar(
+            sa.select(sa.func.count()).where(
+                AttemptCounter.key.startswith("lock/"), AttemptCounter.expires_at > now.timestamp()
+            )
+        )
+        or 0
+    )
+
+
+def locked(*, now: datetime) -> dict[str, datetime]:
+    """The devices (by their digests) that are locked at this moment, and until when."""
+    return _full(_lock(), now)
+
+
+def spent(*, now: datetime) -> dict[str, datetime]:
+    """The addresses (by their buckets) whose misses are used up, and until when."""
+    return _full(_misses(), now)
+
+
+def unlock(device_digest: str) -> None:
+    """Give a device its tries back. Takes part in the caller's transaction."""
+    lockout.limiter.clear(_lock(), device_digest)
+    lockout.limiter.clear(_tries(), device_digest)
+
+
+def forgive(address_bucket: str) -> None:
+    """Forget the misses of an address. Takes part in the caller's transaction."""
+    lockout.limiter.clear(_misses(), address_bucket)
+
+
+def _full(item: RateLimitItem, now: datetime) -> dict[str, datetime]:
+    """What each counter of a kind that is used up counts for, and when it starts afresh."""
+    rows = db.session.execute(
+        sa.select(AttemptCounter.key, AttemptCounter.expires_at)
+        .where(
+            AttemptCounter.key.startswith(f"{item.namespace}/"),
+            AttemptCounter.hits >= item.amount,
+            AttemptCounter.expires_at > now.timestamp(),
+        )
+        .order_by(AttemptCounter.expires_at.desc())
+        .limit(MOST_LISTED)
+    )
+    # A key ends in amount, multiple and granularity; an IPv6 bucket has a slash of its own.
+    prefix = f"{item.namespace}/"
+    named = ((key.removeprefix(prefix).rsplit("/", 3)[0], key, end) for key, end in rows)
+    return {
+        name: datetime.fromtimestamp(end, UTC)
+        for name, key, end in named
+        if key == item.key_for(name)  # not of a time when the setting was another
+    }
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """A try of a password for `name`: ten in thirty minutes.
+
+    Strangers share one count for a name, beside the misses of their address. A device the account
+    has signed in on before has a count of its own, so that strangers cannot lock it out.
+    """
+
+    name: str
+    origin: Origin
+    device_is_known: bool
+
+    def reserve(self, *, now: datetime) -> None:
+        """Count the try before it is evaluated; raise `LockedOut` if none is left."""
+        with at(now):
+            if not self.device_is_known:
+                _require(_misses(), self.origin.address_bucket)
+            if not lockout.limiter.hit(_PASSWORD_TRIES, self._key):
+                raise LockedOut(_end(_PASSWORD_TRIES, self._key))
+
+    def succeed(self, *, now: datetime) -> None:
+        """Forget the failures of this device, or of the strangers it was one of."""
+        with at(now):
+            lockout.limiter.clear(_PASSWORD_TRIES, self._key)
+
+    def fail(self, *, now: datetime) -> None:
+        """Count a miss of the address; the try itself is counted already."""
+        miss(self.origin, now=now)
+
+    def is_spent(self, *, now: datetime) -> bool:
+        """Whether no try is left. Counts nothing."""
+        with at(now):
+            return not lockout.limiter.test(_PASSWORD_TRIES, self._key)
+
+    @property
+    def _key(self) -> str:
+        return _name_key(self.name, self.origin.device_digest if self.device_is_known else "")
+
+
+def is_closed(names: Sequence[str], devices: Sequence[str], *, now: datetime) -> bool:
+    """Whether any of these names waits, for strangers or on one of its devices (by digest)."""
+    full = sa.exists().where(
+        AttemptCounter.key.in_(_counters(names, devices)),
+        AttemptCounter.hits >= _PASSWORD_TRIES.amount,
+        AttemptCounter.expires_at > now.timestamp(),
+    )
+    return bool(db.session.scalar(sa.select(full)))
+
+
+def forgive_sign_ins(names: Sequence[str], devices: Sequence[str]) -> None:
+    """Forget what was tried for these names. Takes part in the caller's transaction."""
+    db.session.execute(
+        sa.delete(AttemptCounter).where(AttemptCounter.key.in_(_counters(names, devices)))
+    )
+
+
+def _counters(names: Sequence[str], devices: Sequence[str]) -> list[str]:
+    return [
+        _PASSWORD_TRIES.key_for(_name_key(name, device))
+        for name in names
+        for device in ("", *devices)
+    ]
+
+
+def _name_key(name: str, device: str) -> str:
+    return sha256(f"{name}\n{device}".encode()).hexdigest()
+
+
+_PASSWORD_TRIES = RateLimitItemPerMinute(10, 30, namespace="password")
+
+
+def _require(item: RateLimitItem, key: str) -> None:
+    if not lockout.limiter.test(item, key):
+        raise LockedOut(_end(item, key))
+
+
+def _end(item: RateLimitItem, key: str) -> datetime:
+    return datetime.fromtimestamp(lockout.limiter.get_window_stats(item, key).reset_time, UTC)
+
+
+def _tries() -> RateLimitItem:
+    minutes = settings.lockout_minutes
+    return RateLimitItemPerMinute(settings.lockout_attempts, minutes, namespace="tries")
+
+
+def _lock() -> RateLimitItem:
+    return RateLimitItemPerMinute(1, settings.lockout_minutes, namespace="lock")
+
+
+def _misses() -> RateLimitItem:
+    return RateLimitItemPerHour(settings.address_misses_per_hour, namespace="misses")

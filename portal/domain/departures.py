@@ -1,0 +1,152 @@
+"""Accounts that are switched off, and those that are gone for good. Each verb commits once, last.
+
+Of an account that is erased a row stays, without a person in it: the ledger and the audit log name
+accounts by their ids, and the chain of the log must still verify.
+"""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from portal.domain import accounts, audit, outbox, sessions, verification
+from portal.domain.errors import LastOwner, NotAllowed
+from portal.domain.origin import Origin
+from portal.extensions import db
+from portal.models import (
+    Account,
+    ApiToken,
+    AuditEvent,
+    Avatar,
+    Installation,
+    InvitationRequest,
+    Mail,
+    Passkey,
+    RecoveryCode,
+    Redemption,
+    RefreshToken,
+    Role,
+    Session,
+    Verification,
+)
+
+
+def deactivate(account: Account, *, by: Account, origin: Origin, now: datetime) -> None:
+    """Switch an account off: its sessions end, its mailbox hears of it.
+
+    Raises `NotAllowed`, `LastOwner`.
+    """
+    wait_for_ownership(by, account)
+    _require_may_keep_out(by, account)
+    if account.deactivated_at is not None:
+        return
+    require_another_owner(account)
+    account.deactivated_at = now
+    sessions.revoke_all_of(account.id, now=now)
+    verification.void(account.id, now=now)
+    outbox.queue("deactivated", to=account.email, about=account.id, now=now)
+    audit.record("account.deactivated", now=now, origin=origin, actor=by.id, subject=account.id)
+    db.session.commit()
+
+
+def reactivate(account: Account, *, by: Account, origin: Origin, now: datetime) -> None:
+    """Switch an account on again, with all its tries. Raises `NotAllowed`."""
+    _require_may_keep_out(by, account)
+    if account.deactivated_at is None:
+        return
+    account.deactivated_at, account.failed_sign_ins = None, 0
+    audit.record("account.reactivated", now=now, origin=origin, actor=by.id, subject=account.id)
+    db.session.commit()
+
+
+def may_manage(by: Account, account: Account) -> bool:
+    """Owners manage everybody, admins whoever is below them."""
+    return by.may(Role.OWNER) or (by.may(Role.ADMIN) and by.role.rank > account.role.rank)
+
+
+def erase(account: Account, password: str, *, origin: Origin, now: datetime) -> None:
+    """Delete one's own account: the person is gone, what they did stays under the account's id.
+
+    Raises `LastOwner`, and as `accounts.require_password` does.
+    """
+    accounts.require_password(account, password, origin=origin, now=now)
+    wait_for_ownership(account)
+    require_another_owner(account)
+    _delete_belongings(account)
+    _forget_in_ledger(account)
+    _blank(account, now)
+    audit.record("account.erased", now=now, subject=account.id)
+    db.session.commit()
+
+
+def wait_for_ownership(*changing: Account) -> None:
+    """Have changes of who owns the portal come one after the other, by the portal's one row.
+
+    Whoever waited looks at these accounts anew, for the change before may have been about them.
+    Takes part in the caller's transaction.
+    """
+    db.session.execute(sa.update(Installation).values(last_serial=Installation.last_serial))
+    for account in changing:
+        db.session.refresh(account)
+
+
+def require_another_owner(account: Account) -> None:
+    """Raise `LastOwner` if nobody else owns the portal; only after `wait_for_ownership`."""
+    if account.role is not Role.OWNER:
+        return
+    others = sa.exists().where(
+        Account.role == Role.OWNER, Account.deactivated_at.is_(None), Account.id != account.id
+    )
+    if not db.session.scalar(sa.select(others)):
+        raise LastOwner
+
+
+def _require_may_keep_out(by: Account, account: Account) -> None:
+    if not may_manage(by, account) or by.id == account.id or account.erased_at is not None:
+        raise NotAllowed
+
+
+def _delete_belongings(account: Account) -> None:
+    admitted = sa.select(Redemption.id).where(_of(account))
+    mine = sa.or_(Session.account_id == account.id, Session.redemption_id.in_(admitted))
+    of_account = sa.select(Session.id).where(mine)
+    about = sa.or_(
+        Mail.recipient == account.email,
+        Mail.about_id == account.id,
+        Mail.about_id.in_(of_account),
+        Mail.about_id.in_(sa.select(Verification.id).where(Verification.account_id == account.id)),
+    )
+    for rows in (
+        sa.delete(Mail).where(about),
+        sa.delete(RefreshToken).where(RefreshToken.session_id.in_(of_account)),
+        sa.delete(Session).where(mine),
+        sa.delete(Verification).where(Verification.account_id == account.id),
+        sa.delete(RecoveryCode).where(RecoveryCode.account_id == account.id),
+        sa.delete(Passkey).where(Passkey.account_id == account.id),
+        sa.delete(Avatar).where(Avatar.account_id == account.id),
+        sa.delete(ApiToken).where(ApiToken.account_id == account.id),
+        sa.delete(InvitationRequest).where(InvitationRequest.email == account.email),
+    ):
+        db.session.execute(rows.execution_options(synchronize_session=False))
+
+
+def _forget_in_ledger(account: Account) -> None:
+    """Addresses are kept beside the chain, not in it: it verifies without them."""
+    for rows in (
+        sa.update(Redemption).where(_of(account)).values(email=None, address=None, client=None),
+        sa.update(AuditEvent).where(AuditEvent.actor_id == account.id).values(address=None),
+    ):
+        db.session.execute(rows.execution_options(synchronize_session=False))
+
+
+def _of(account: Account) -> sa.ColumnElement[bool]:
+    """The redemptions of this person, before the account as well."""
+    return sa.or_(Redemption.account_id == account.id, Redemption.email == account.email)
+
+
+def _blank(account: Account, now: datetime) -> None:
+    account.email, account.username = f"{account.id}@erased.invalid", f"erased-{account.serial}"
+    account.username_key, account.password_hash = account.username, ""
+    account.first_name = account.last_name = ""
+    account.phone = account.avatar = account.totp_sealed = account.totp_confirmed_at = None
+    account.role = Role.MEMBER
+    account.deactivated_at = account.erased_at = now

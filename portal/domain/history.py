@@ -1,0 +1,317 @@
+"""What became of the invitations: search, pages, counts, and the story of one.
+
+Pages are keyset pages: a cursor names the last row seen, so that page ten thousand costs what the
+first one does.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Literal, TypeVar
+from uuid import UUID
+
+import sqlalchemy as sa
+from itsdangerous import BadData, URLSafeSerializer
+from sqlalchemy.orm import InstrumentedAttribute, joinedload
+
+from portal.domain import audit, codes, keys
+from portal.domain.errors import BadInput
+from portal.extensions import db
+from portal.models import Account, AuditEvent, Invitation, Redemption, Status
+from portal.models.types import UTCDateTime
+
+Row = TypeVar("Row", Account, Invitation)
+Placed = TypeVar("Placed", bound=codes.Sealed)
+
+_NEVER = datetime(9999, 12, 31, tzinfo=UTC)  # sorts after every date
+
+
+@dataclass(frozen=True)
+class _Sort:
+    key: sa.ColumnElement[Any]
+    parse: Callable[[Any], Any]
+
+
+SORTS = {
+    "issued": _Sort(Invitation.id.expression, UUID),
+    "label": _Sort(sa.func.lower(Invitation.label), str),
+    "expires": _Sort(
+        sa.func.coalesce(Invitation.expires_at, sa.literal(_NEVER, UTCDateTime)),
+        datetime.fromisoformat,
+    ),
+    "uses": _Sort(Invitation.uses.expression, int),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """One view of the history; the web keeps all of it in the URL.
+
+    `since` and `until` are UTC days, both included. `cursor` is what a page gave out.
+    """
+
+    text: str = ""
+    statuses: tuple[Status, ...] = ()
+    since: date | None = None
+    until: date | None = None
+    issued_by: UUID | None = None
+    batch: UUID | None = None
+    sort: str = "issued"
+    descending: bool = True
+    size: int = 25
+    cursor: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Up to `query.size` invitations, how many there are in all, and the cursors beside them."""
+
+    rows: list[Invitation]
+    total: int
+    previous: str | None
+    next: str | None
+
+
+def find(query: Query, *, now: datetime) -> Page:
+    """One page of the invitations `query` asks for. Raises `BadInput` for a cursor not of ours."""
+    if query.sort not in SORTS:
+        raise BadInput("There is no such column to sort by.")
+    criteria = criteria_of(query, now)
+    total = _total(query, criteria)
+    backwards, position = read_cursor(query)
+    if position is not None:
+        criteria = [*criteria, _beyond(query, position, backwards)]
+    statement = (
+        sa.select(Invitation, SORTS[query.sort].key)
+        .where(*criteria)
+        .order_by(*_order(query, backwards))
+        .limit(query.size + 1)
+        .options(joinedload(Invitation.created_by))
+    )
+    found = [(row, key) for row, key in db.session.execute(statement)]
+    rows, before, behind = page_of(query, found, backwards, position)
+    return Page([row for row, _ in rows], total, before, behind)
+
+
+def narrowed(statement: sa.Select[Any], query: Query, *, now: datetime) -> sa.Select[Any]:
+    """A statement about invitations held to all that `query` asks for, in its order."""
+    if query.sort not in SORTS:
+        raise BadInput("There is no such column to sort by.")
+    return statement.where(*criteria_of(query, now)).order_by(*_order(query, backwards=False))
+
+
+def counts(*, now: datetime) -> dict[Status, int]:
+    """How many invitations are in each state; every state is there."""
+    status = Invitation.status_at(now)
+    found = db.session.execute(sa.select(status, sa.func.count()).group_by(status))
+    return dict.fromkeys(Status, 0) | {Status(name): count for name, count in found}
+
+
+@dataclass(frozen=True)
+class Day:
+    """What happened on one UTC day."""
+
+    day: date
+    issued: int
+    redeemed: int
+
+
+def by_day(days: int, *, now: datetime) -> list[Day]:
+    """The last `days` UTC days, oldest first, today included; quiet days too."""
+    first = now.date() - timedelta(days=days - 1)
+    since = datetime.combine(first, datetime.min.time(), UTC)
+    issued = _daily(Invitation.created_at, since)
+    redeemed = _daily(Redemption.at, since)
+    span = [first + timedelta(days=offset) for offset in range(days)]
+    return [Day(day, issued.get(day, 0), redeemed.get(day, 0)) for day in span]
+
+
+def count_expiring(within: timedelta, *, now: datetime) -> int:
+    """How many open invitations end within that time."""
+    return (
+        db.session.scalar(
+            sa.select(sa.func.count())
+            .select_from(Invitation)
+            .where(
+                Invitation.expires_at > now,
+                Invitation.expires_at <= now + within,
+                Invitation.status_at(now) == Status.ACTIVE,
+            )
+        )
+        or 0
+    )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An event, the username of who did it ("" for invitees), and the invitation it is about."""
+
+    event: AuditEvent
+    actor: str
+    invitation: Invitation | None
+
+
+def story(invitation: Invitation) -> list[Entry]:
+    """All that happened to one invitation, and to the batch it is of, oldest first."""
+    subjects = [invitation.id, invitation.batch_id] if invitation.batch_id else [invitation.id]
+    return _told(audit.about(*subjects))
+
+
+def story_of(person: Account) -> list[Entry]:
+    """All that was done to one account, oldest first."""
+    return _told(audit.about(person.id))
+
+
+def latest(count: int) -> list[Entry]:
+    """The last events of the whole portal, newest first."""
+    return _told(audit.latest(count))
+
+
+def redemptions_of(invitation: Invitation) -> list[Redemption]:
+    """Whom it let in, first comers first."""
+    return list(
+        db.session.scalars(
+            sa.select(Redemption)
+            .where(Redemption.invitation_id == invitation.id)
+            .order_by(Redemption.at)
+            .limit(500)
+        )
+    )
+
+
+def _told(events: list[AuditEvent]) -> list[Entry]:
+    actors = _by_id(Account, {event.actor_id for event in events})
+    subjects = _by_id(Invitation, {event.subject_id for event in events})
+    return [
+        Entry(
+            event,
+            actors[event.actor_id].username if event.actor_id in actors else "",
+            subjects.get(event.subject_id),
+        )
+        for event in events
+    ]
+
+
+def _by_id(table: type[Row], ids: set[UUID | None]) -> dict[UUID | None, Row]:
+    rows = db.session.scalars(sa.select(table).where(table.id.in_(ids - {None})))
+    return {row.id: row for row in rows}
+
+
+def page_of(
+    query: Query, rows: list[tuple[Placed, Any]], backwards: bool, position: object
+) -> tuple[list[tuple[Placed, Any]], str | None, str | None]:
+    """What belongs on the page, of one row more than that, and the cursors before and after it."""
+    more = len(rows) > query.size
+    rows = rows[: query.size]
+    if backwards:
+        rows.reverse()
+    has_previous = more if backwards else position is not None
+    has_next = position is not None if backwards else more
+    return (
+        rows,
+        _write_cursor(query, "before", rows[0]) if rows and has_previous else None,
+        _write_cursor(query, "after", rows[-1]) if rows and has_next else None,
+    )
+
+
+def _total(query: Query, criteria: list[sa.ColumnElement[bool]]) -> int:
+    """How many there are in all; without filters, from the counters that accounts keep."""
+    if replace(query, statuses=(), text="", since=None, until=None, batch=None) != query:
+        return count(criteria)
+    counted = sa.select(sa.func.coalesce(sa.func.sum(Account.invitations_issued), 0))
+    if query.issued_by:
+        counted = counted.where(Account.id == query.issued_by)
+    return int(db.session.scalars(counted).one())
+
+
+def count(criteria: list[sa.ColumnElement[bool]]) -> int:
+    """How many invitations meet all of these."""
+    counted = sa.select(sa.func.count()).select_from(Invitation).where(*criteria)
+    return int(db.session.scalars(counted).one())
+
+
+def criteria_of(query: Query, now: datetime) -> list[sa.ColumnElement[bool]]:
+    """What its filters ask of an invitation."""
+    criteria: list[sa.ColumnElement[bool]] = []
+    if query.text:
+        text = query.text.replace("\0", "\N{REPLACEMENT CHARACTER}")  # Postgres refuses NUL
+        criteria.append(
+            sa.or_(
+                Invitation.label.icontains(text, autoescape=True),
+                Invitation.recipient.icontains(text, autoescape=True),
+                Invitation.lookup.in_(codes.lookups(query.text)),
+            )
+        )
+    if query.statuses:
+        criteria.append(Invitation.status_at(now).in_(query.statuses))
+    if query.since:
+        criteria.append(Invitation.created_at >= _midnight(query.since))
+    if query.until and query.until < date.max:
+        criteria.append(Invitation.created_at < _midnight(query.until + timedelta(days=1)))
+    if query.issued_by:
+        criteria.append(Invitation.created_by_id == query.issued_by)
+    if query.batch:
+        criteria.append(Invitation.batch_id == query.batch)
+    return criteria
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), UTC)
+
+
+def _order(query: Query, backwards: bool) -> list[sa.ColumnElement[Any]]:
+    keys = (SORTS[query.sort].key, Invitation.id.expression)
+    falling = query.descending != backwards
+    return [key.desc() if falling else key.asc() for key in keys]
+
+
+def _beyond(query: Query, position: tuple[Any, UUID], backwards: bool) -> sa.ColumnElement[bool]:
+    key = SORTS[query.sort].key
+    here = sa.tuple_(key, Invitation.id)
+    there = sa.tuple_(
+        sa.literal(position[0], key.type), sa.literal(position[1], Invitation.id.type)
+    )
+    return here < there if query.descending != backwards else here > there
+
+
+def _write_cursor(
+    query: Query, direction: Literal["before", "after"], row: tuple[codes.Sealed, Any]
+) -> str:
+    invitation, value = row
+    return _cursors(query.sort, *_secrets()).dumps([direction, value, invitation.id])
+
+
+def read_cursor(query: Query) -> tuple[bool, tuple[Any, UUID] | None]:
+    """Whether its cursor leads backwards, and from where; raises `BadInput` if it is not ours."""
+    if not query.cursor:
+        return False, None
+    try:
+        direction, value, row = _cursors(query.sort, *_secrets()).loads(query.cursor)
+    except BadData as error:
+        raise BadInput("This page link is broken. Start again from the first page.") from error
+    return direction == "before", (SORTS[query.sort].parse(value), UUID(row))
+
+
+def _secrets() -> list[bytes]:
+    return keys.derive_all("history cursor")
+
+
+@lru_cache(maxsize=16)
+def _cursors(sort: str, *secrets: bytes) -> URLSafeSerializer:
+    """Signed, for one sort: a made-up position would have to be checked against every column."""
+    signing_keys = [key.hex() for key in reversed(secrets)]
+    return URLSafeSerializer(signing_keys, salt=sort, serializer_kwargs={"default": str})
+
+
+def _daily(moment: InstrumentedAttribute[datetime], since: datetime) -> dict[date, int]:
+    day = sa.func.date(_in_utc(moment))
+    found = db.session.execute(sa.select(day, sa.func.count()).where(moment >= since).group_by(day))
+    return {date.fromisoformat(str(day)): count for day, count in found}
+
+
+def _in_utc(moment: InstrumentedAttribute[datetime]) -> sa.ColumnElement[datetime]:
+    """Postgres would take the day from its own zone; SQLite has none."""
+    if db.engine.dialect.name != "postgresql":
+        return moment.expression
+    return sa.func.timezone(sa.literal_column("'UTC'"), moment)

@@ -1,0 +1,302 @@
+"""Invitations as staff see them: issue, reveal, revoke, extend. Each verb commits once, last.
+
+What invitees do with them is in `redemptions.py`; who may look at what, in `history.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import joinedload
+
+from portal.domain import audit, codes, emails, letters, outbox, sessions
+from portal.domain.errors import (
+    BadInput,
+    CodeTaken,
+    InvitationRevoked,
+    KeyReused,
+    NotAllowed,
+    NotFound,
+)
+from portal.domain.origin import Origin
+from portal.extensions import db
+from portal.lookups import entity
+from portal.models import Account, Invitation, IssueReceipt, Letter, Role
+from portal.models.types import new_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What an invitation is good for.
+
+    `max_uses` None: any number of devices; `recipient`: an e-mail address, or `@domain`.
+    """
+
+    label: str = ""
+    starts_at: datetime | None = None
+    expires_at: datetime | None = None
+    max_uses: int | None = 1
+    recipient: str | None = None
+    recipient_name: str | None = None
+    language: str | None = None
+    grants_role: Role | None = None
+
+
+@dataclass(frozen=True)
+class Once:
+    """A program's `Idempotency-Key`, and what it asked for with it."""
+
+    key: str
+    request: str
+
+
+def issue(
+    terms: Terms,
+    *,
+    by: Account,
+    origin: Origin,
+    now: datetime,
+    own_code: str | None = None,
+    mailed: bool = False,
+    subject: str = "",
+    message: str = "",
+    once: Once | None = None,
+) -> Invitation:
+    """Issue one invitation, with a drawn code or one's own; `mailed` to its recipient.
+
+    `subject` and `message` are the issuer's own words for the mail, with named fields.
+
+    With `once`, a repeated request is answered with the invitation it was answered with before.
+
+    Raises `NotAllowed`, `BadInput` (it would never be open), `UnsuitableCode`, `CodeTaken`,
+    `KeyReused`.
+    """
+    terms = checked(terms, by, now)
+    if once and (before := _issued_before(by, once)):
+        return before
+    if own_code:
+        _require_free(own_code)
+    row = _new_row(own_code or codes.draw(), terms, by, now)
+    try:
+        invitation = _store(row, by, once)
+    except IntegrityError as error:
+        db.session.rollback()
+        if once and (before := _issued_before(by, once)):
+            return before
+        raise CodeTaken from error
+    if mailed:
+        _queue_mail(invitation, subject, message, now)
+    audit.record("invitation.issued", now=now, origin=origin, actor=by.id, subject=invitation.id)
+    db.session.commit()
+    return invitation
+
+
+def reveal(invitation: Invitation, *, by: Account, origin: Origin, now: datetime) -> str:
+    """The code again, for those who may read codes; audited. Raises `NotAllowed`."""
+    if not by.may_read_codes:
+        raise NotAllowed
+    audit.record(
+        "invitation.code_shown", now=now, origin=origin, actor=by.id, subject=invitation.id
+    )
+    db.session.commit()
+    return code_of(invitation)
+
+
+def code_of(invitation: codes.Sealed) -> str:
+    """The code as people read it. The caller answers for who sees it."""
+    return codes_of([invitation])[0]
+
+
+def codes_of(listed: Sequence[codes.Sealed]) -> list[str]:
+    """`code_of` for a page of invitations."""
+    return [codes.grouped(code) for code in codes.unseal_all(listed)]
+
+
+def revoke(
+    invitation: Invitation,
+    *,
+    by: Account,
+    origin: Origin,
+    now: datetime,
+    end_sessions: bool = False,
+) -> int:
+    """Revoke for good; return how many sessions were ended. Revoking twice changes nothing.
+
+    Raises `NotAllowed`.
+    """
+    require_may_change(by)
+    revoked = db.session.execute(
+        sa.update(Invitation)
+        .where(Invitation.id == invitation.id, Invitation.revoked_at.is_(None))
+        .values(revoked_at=now)
+        .returning(Invitation.id)
+    ).first()
+    ended = sessions.revoke_admitted_by(invitation.id, now=now) if end_sessions else 0
+    if revoked or ended:
+        audit.record(
+            "invitation.revoked",
+            now=now,
+            origin=origin,
+            actor=by.id,
+            subject=invitation.id,
+            sessions_ended=ended,
+        )
+    db.session.commit()
+    return ended
+
+
+def extend(
+    invitation: Invitation,
+    *,
+    expires_at: datetime | None,
+    by: Account,
+    origin: Origin,
+    now: datetime,
+) -> Invitation:
+    """Let it run until `expires_at` (None: for ever); return it as it is then.
+
+    Raises `NotAllowed`, `InvitationRevoked`, `BadInput`.
+    """
+    require_may_change(by)
+    if expires_at is not None and expires_at <= max(now, invitation.starts_at or now):
+        raise BadInput("Choose a moment in the future, after the invitation opens.")
+    extended = db.session.execute(
+        sa.update(Invitation)
+        .where(Invitation.id == invitation.id, Invitation.revoked_at.is_(None))
+        .values(expires_at=expires_at)
+        .returning(Invitation.id)
+    ).first()
+    if extended is None:
+        raise InvitationRevoked
+    audit.record(
+        "invitation.extended",
+        now=now,
+        origin=origin,
+        actor=by.id,
+        subject=invitation.id,
+        expires_at=expires_at and expires_at.isoformat(),
+    )
+    db.session.commit()
+    return invitation
+
+
+def get(id: UUID) -> Invitation:
+    """One invitation with who issued it; raises `NotFound`."""
+    invitation = db.session.scalars(
+        sa.select(Invitation).where(Invitation.id == id).options(joinedload(Invitation.created_by))
+    ).first()
+    if invitation is None:
+        raise NotFound
+    return invitation
+
+
+def checked(terms: Terms, by: Account, now: datetime) -> Terms:
+    """The terms as they are stored, if `by` may issue them and they can ever be open.
+
+    Raises `NotAllowed`, `BadInput`.
+    """
+    require_may_change(by)
+    if terms.grants_role and not (terms.grants_role.is_staff and by.may(terms.grants_role)):
+        raise NotAllowed("You cannot grant a role above your own.")
+    if terms.expires_at is not None and terms.expires_at <= max(now, terms.starts_at or now):
+        raise BadInput("An invitation must end after it opens, and after now.")
+    if terms.max_uses is not None and terms.max_uses < 1:
+        raise BadInput("An invitation admits at least one device.")
+    if terms.recipient:
+        return replace(terms, recipient=emails.normalise_recipient(terms.recipient))
+    return terms
+
+
+def require_may_change(by: Account) -> None:
+    """Raise `NotAllowed` unless `by` may issue, revoke and extend."""
+    if not by.may(Role.ADMIN):
+        raise NotAllowed
+
+
+def _store(row: dict[str, Any], by: Account, once: Once | None) -> Invitation:
+    db.session.connection().execute(_INSERT, row)
+    invitation = entity(Invitation, row)
+    db.session.add(invitation)
+    if once:
+        _keep_receipt(by, once, invitation)
+    # The total of the history is kept at hand: counting a million rows takes long.
+    db.session.connection().execute(_COUNT, {"issuer": by.id})
+    return invitation
+
+
+_COLUMNS = Invitation.__table__.c.keys()
+_INSERT = sa.insert(Invitation)
+_COUNT = (
+    sa.update(Account)
+    .where(Account.id == sa.bindparam("issuer", type_=Account.id.type))
+    .values(invitations_issued=Account.invitations_issued + 1)
+)
+
+
+def _require_free(own_code: str) -> None:
+    """A code under a replaced key has another digest, which the unique index cannot compare."""
+    codes.require_suitable(own_code)
+    taken = sa.exists().where(Invitation.lookup.in_(codes.lookups(own_code)))
+    if db.session.scalar(sa.select(taken)):
+        raise CodeTaken
+
+
+def _issued_before(by: Account, once: Once) -> Invitation | None:
+    receipt = db.session.get(IssueReceipt, (by.id, _digest(once.key)))
+    if receipt is None:
+        return None
+    if receipt.terms_digest != _digest(once.request):
+        raise KeyReused
+    return get(receipt.invitation_id)
+
+
+def _keep_receipt(by: Account, once: Once, invitation: Invitation) -> None:
+    receipt = IssueReceipt(
+        account_id=by.id,
+        key_digest=_digest(once.key),
+        terms_digest=_digest(once.request),
+        invitation_id=invitation.id,
+        created_at=invitation.created_at,
+    )
+    db.session.add(receipt)
+    db.session.flush()
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.encode()).digest()
+
+
+def _queue_mail(invitation: Invitation, subject: str, message: str, now: datetime) -> None:
+    if not invitation.can_be_mailed:
+        raise BadInput("Only an invitation bound to one e-mail address can be mailed.")
+    letters.check(subject, message)
+    if subject or message:
+        db.session.add(Letter(invitation_id=invitation.id, subject=subject, message=message))
+    to = invitation.recipient or ""
+    outbox.queue("invitation", to=to, about=invitation.id, now=now, id=invitation.id)
+
+
+def _new_row(code: str, terms: Terms, by: Account, now: datetime) -> dict[str, Any]:
+    row = new_id()
+    return dict.fromkeys(_COLUMNS) | {
+        "id": row,
+        "lookup": codes.lookup(code),
+        "sealed": codes.seal(code, row),
+        "hint": codes.hint(code),
+        "created_by_id": by.id,
+        "created_at": now,
+        "label": terms.label,
+        "starts_at": terms.starts_at,
+        "expires_at": terms.expires_at,
+        "max_uses": terms.max_uses,
+        "recipient": terms.recipient,
+        "recipient_name": terms.recipient_name,
+        "language": terms.language,
+        "grants_role": terms.grants_role,
+        "uses": 0,
+    }

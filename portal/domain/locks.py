@@ -1,0 +1,113 @@
+"""The unlock desk: who is locked out, how near they were, and letting them try again."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hmac import digest
+
+import sqlalchemy as sa
+
+from portal.config import settings
+from portal.domain import attempts, audit, guesses, keys
+from portal.domain.errors import NotAllowed, NotFound
+from portal.domain.guesses import NearMiss
+from portal.domain.origin import Origin
+from portal.extensions import db
+from portal.models import Account, AuditEvent, Role
+
+REFUSALS = ("code.refused", "device.locked")
+
+
+@dataclass(frozen=True)
+class LockedDevice:
+    """A device that has to wait; when it was refused (newest first), and where it was then."""
+
+    digest: str
+    until: datetime
+    refused_at: list[datetime]
+    address_bucket: str
+    near_misses: list[NearMiss]
+
+
+@dataclass(frozen=True)
+class SpentAddress:
+    """An address from which too many wrong codes and passwords came."""
+
+    bucket: str
+    until: datetime
+
+
+def devices(*, by: Account, now: datetime) -> list[LockedDevice]:
+    """The devices that are locked now, the latest first. Raises `NotAllowed`."""
+    _require_may_unlock(by)
+    ends = attempts.locked(now=now)
+    since = now - timedelta(minutes=2 * settings.lockout_minutes)
+    refusals = _refusals(list(ends), since)
+    return [
+        LockedDevice(
+            digest=device,
+            until=until,
+            refused_at=[event.at for event in refusals[device] if event.action == REFUSALS[0]],
+            address_bucket=_bucket(refusals[device]),
+            near_misses=guesses.near_misses(device, since=since, now=now),
+        )
+        for device, until in ends.items()
+    ]
+
+
+def addresses(*, by: Account, now: datetime) -> list[SpentAddress]:
+    """The addresses that have to wait now. Raises `NotAllowed`."""
+    _require_may_unlock(by)
+    return [SpentAddress(bucket, until) for bucket, until in attempts.spent(now=now).items()]
+
+
+def release_device(device_digest: str, *, by: Account, origin: Origin, now: datetime) -> None:
+    """Let a device try again at once. Raises `NotAllowed`, `NotFound` (it is not locked)."""
+    _require_may_unlock(by)
+    if device_digest not in attempts.locked(now=now):
+        raise NotFound
+    attempts.unlock(device_digest)
+    audit.record(
+        "device.unlocked", now=now, origin=origin, actor=by.id, released=device_digest[:16]
+    )
+    db.session.commit()
+
+
+def release_address(address_bucket: str, *, by: Account, origin: Origin, now: datetime) -> None:
+    """Forget the misses of an address. Raises `NotAllowed`, `NotFound` (none has to wait)."""
+    _require_may_unlock(by)
+    if address_bucket not in attempts.spent(now=now):
+        raise NotFound
+    attempts.forgive(address_bucket)
+    # The log keeps its details for ever, so it names no address: the same one looks the same.
+    name = digest(keys.derive("audit bucket"), address_bucket.encode(), "sha256").hex()[:16]
+    audit.record("address.unlocked", now=now, origin=origin, actor=by.id, released=name)
+    db.session.commit()
+
+
+def _require_may_unlock(by: Account) -> None:
+    if not by.may(Role.ADMIN):
+        raise NotAllowed
+
+
+def _refusals(devices: list[str], since: datetime) -> dict[str, list[AuditEvent]]:
+    """The refusals of these devices of late, newest first."""
+    found: dict[str, list[AuditEvent]] = {device: [] for device in devices}
+    events = db.session.scalars(
+        sa.select(AuditEvent)
+        .where(
+            AuditEvent.at >= since,
+            AuditEvent.device.in_(devices),
+            AuditEvent.action.in_(REFUSALS),
+        )
+        .order_by(AuditEvent.number.desc())
+    )
+    for event in events:
+        if event.device:
+            found[event.device].append(event)
+    return found
+
+
+def _bucket(refusals: list[AuditEvent]) -> str:
+    addresses = (event.address for event in refusals if event.address)
+    address = next(addresses, None)
+    return Origin(device="", address=address).address_bucket if address else ""

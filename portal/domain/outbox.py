@@ -1,0 +1,272 @@
+"""The outbox: mails queued with their reason, leased to one worker at a time, retried, never lost.
+
+A worker that dies after the server took a mail, and before it could say so, leaves a lease that
+runs out: the mail is sent once more, with the same Message-ID. Each mail is settled by a commit of
+its own, so that a death can double one mail and no more.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm.attributes import set_committed_value
+
+from portal.domain.errors import NotFound
+from portal.extensions import db
+from portal.models import (
+    Batch,
+    Installation,
+    Invitation,
+    Mail,
+    MailState,
+    Verification,
+)
+from portal.models.types import new_id
+
+LEASE = timedelta(minutes=5)
+PAUSES = [timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 360, 720, 1440)]
+MOST_TRIES = len(PAUSES) + 1
+SERVER_AWAY = timedelta(minutes=1)
+LONGEST_ERROR = 500
+
+_outbox = Mail.metadata.tables["outbox"]
+_invitation = Invitation.metadata.tables["invitation"]
+_verification = Verification.metadata.tables["verification"]
+
+
+@dataclass(frozen=True)
+class Address:
+    """Whom to write about which invitation, of which batch."""
+
+    about: UUID
+    to: str
+    batch: UUID | None = None
+
+
+def queue(
+    kind: str,
+    *,
+    to: str,
+    about: UUID,
+    now: datetime,
+    id: UUID | None = None,
+    batch: UUID | None = None,
+) -> Mail:
+    """Write a mail down. Takes part in the transaction of the verb that is its reason.
+
+    The first mail of an invitation has its `id`; mail of a `batch` keeps to the bulk rate.
+    """
+    mail = Mail(
+        id=id or new_id(),
+        kind=kind,
+        recipient=to,
+        about_id=about,
+        batch_id=batch,
+        state=MailState.WAITING,
+        created_at=now,
+        due_at=now,
+    )
+    db.session.add(mail)
+    return mail
+
+
+def queue_many(kind: str, addresses: Iterable[Address], *, now: datetime) -> None:
+    """Write many mails down, one to each. Takes part in the transaction, too."""
+    rows = [
+        {
+            "id": new_id(),
+            "kind": kind,
+            "recipient": address.to,
+            "about_id": address.about,
+            "batch_id": address.batch,
+            "state": MailState.WAITING,
+            "created_at": now,
+            "due_at": now,
+            "tries": 0,
+        }
+        for address in addresses
+    ]
+    if rows:
+        db.session.execute(sa.insert(Mail), rows)
+
+
+def lease(count: int, *, now: datetime) -> list[Mail]:
+    """Up to `count` single mails that are due, and nobody else's before the lease runs out."""
+    leased = _lease(count, [Mail.batch_id.is_(None)], now)
+    db.session.commit()
+    return leased
+
+
+def lease_bulk(count: int, *, each: timedelta, now: datetime) -> list[Mail]:
+    """Up to `count` mails of batches, unless it is too early for them or they are paused.
+
+    Every worker keeps the same pace: after these, none is leased before each took its time.
+    """
+    turn = db.session.execute(
+        sa.update(Installation)
+        .where(
+            sa.func.coalesce(Installation.bulk_mail_after <= now, sa.true()),
+            Installation.bulk_mail_paused_at.is_(None),
+            sa.exists().where(*_due(now), *_bulk()),
+        )
+        .values(bulk_mail_after=now + count * each)
+        .returning(Installation.id)
+        .execution_options(synchronize_session=False)
+    ).first()
+    leased = _lease(count, _bulk(), now) if turn else []
+    db.session.commit()
+    return leased
+
+
+def sent(mail: Mail, *, now: datetime) -> None:
+    """The server took it. An invitation counts as mailed from its first mail on; a mailed code
+    was readable here only for this."""
+    _settle(mail, state=MailState.SENT, settled_at=now, error=None)
+    if mail.kind == "invitation":
+        mailed_first = (_invitation.c.id == mail.about_id, _invitation.c.mailed_at.is_(None))
+        db.session.execute(sa.update(_invitation).where(*mailed_first).values(mailed_at=now))
+    if mail.is_verification:
+        carried = _verification.c.id == mail.about_id
+        db.session.execute(sa.update(_verification).where(carried).values(sealed=None))
+    db.session.commit()
+
+
+def failed(mail: Mail, error: str, *, now: datetime, for_good: bool = False) -> None:
+    """The server did not take it: try again later, or give up and say so in the outbox."""
+    error = error[:LONGEST_ERROR]
+    if for_good or mail.tries >= MOST_TRIES:
+        _settle(mail, state=MailState.FAILED, settled_at=now, error=error)
+    else:
+        _settle(mail, due_at=now + PAUSES[mail.tries - 1], error=error)
+    db.session.commit()
+
+
+def postpone(mails: Sequence[Mail], error: str, *, now: datetime) -> None:
+    """There was no server to take these: that is no try of theirs."""
+    for mail in mails:
+        due_at = now + SERVER_AWAY
+        _settle(mail, due_at=due_at, error=error[:LONGEST_ERROR], tries=mail.tries - 1)
+    db.session.commit()
+
+
+def is_waiting_its_turn(*, now: datetime) -> bool:
+    """Whether mails of batches are due that only their pace holds back."""
+    held = sa.exists().where(Installation.bulk_mail_after > now)
+    running = Installation.bulk_mail_paused_at.is_(None)
+    question = sa.select(held.where(running) & sa.exists().where(*_due(now), *_bulk()))
+    return bool(db.session.scalar(question))
+
+
+def retry(mail: Mail, *, now: datetime) -> None:
+    """Put a failed mail back, with all its tries; any other stays as it is."""
+    _retry([Mail.id == mail.id], now)
+
+
+def retry_all(*, now: datetime, batch: UUID | None = None) -> int:
+    """Put every failed mail back, or those of one batch; return how many."""
+    return _retry([Mail.batch_id == batch] if batch else [], now)
+
+
+def get(id: UUID) -> Mail:
+    """One mail; raises `NotFound`."""
+    mail = db.session.get(Mail, id)
+    if mail is None:
+        raise NotFound
+    return mail
+
+
+def latest(
+    count: int,
+    *,
+    state: MailState | None = None,
+    batch: UUID | None = None,
+    before: UUID | None = None,
+) -> list[Mail]:
+    """The last mails, newest first: of one state, of one batch, older than `before`."""
+    found = sa.select(Mail).order_by(Mail.id.desc()).limit(count)
+    if state:
+        found = found.where(Mail.state == state)
+    if batch:
+        found = found.where(Mail.batch_id == batch)
+    if before:
+        found = found.where(Mail.id < before)
+    return list(db.session.scalars(found))
+
+
+def about(invitation: UUID) -> list[Mail]:
+    """The mails about one invitation, oldest first."""
+    in_order = sa.select(Mail).where(Mail.about_id == invitation).order_by(Mail.created_at)
+    return list(db.session.scalars(in_order))
+
+
+def is_overdue(after: timedelta, *, now: datetime) -> bool:
+    """Whether some single mail has been due for longer than `after`. Batches may take long."""
+    single = Mail.batch_id.is_(None)
+    overdue = sa.exists().where(Mail.state == MailState.WAITING, single, Mail.due_at < now - after)
+    return bool(db.session.scalar(sa.select(overdue)))
+
+
+def counts(*, batch: UUID | None = None) -> dict[MailState, int]:
+    """How many mails are in each state, in all or of one batch; every state is there."""
+    counted = sa.select(Mail.state, sa.func.count()).group_by(Mail.state)
+    if batch:
+        counted = counted.where(Mail.batch_id == batch)
+    found = db.session.execute(counted)
+    return dict.fromkeys(MailState, 0) | {MailState(state): count for state, count in found}
+
+
+def _due(now: datetime) -> list[sa.ColumnElement[bool]]:
+    return [
+        Mail.state == MailState.WAITING,
+        Mail.due_at <= now,
+        sa.or_(Mail.leased_until.is_(None), Mail.leased_until <= now),
+    ]
+
+
+def _bulk() -> list[sa.ColumnElement[bool]]:
+    running = sa.select(Batch.id).where(Batch.paused_at.is_(None))
+    return [Mail.batch_id.is_not(None), Mail.batch_id.in_(running)]
+
+
+def _lease(count: int, which: Sequence[sa.ColumnElement[bool]], now: datetime) -> list[Mail]:
+    due = (
+        sa.select(Mail.id)
+        .where(*_due(now), *which)
+        .order_by(Mail.due_at)
+        .limit(count)
+        .with_for_update(skip_locked=True, of=Mail)
+    )
+    leased = db.session.scalars(
+        sa.update(Mail)
+        .where(Mail.id.in_(due.scalar_subquery()))
+        .values(leased_until=now + LEASE, tries=Mail.tries + 1)
+        .returning(Mail)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    return sorted(leased, key=lambda mail: (mail.due_at, mail.id))
+
+
+def _settle(mail: Mail, **outcome: object) -> None:
+    """Write down what became of a mail, unless another worker has already sent it."""
+    # The table, not the class: this is done for each mail, and looking through the session for
+    # others that are concerned takes as long as to send one.
+    db.session.execute(
+        sa.update(_outbox)
+        .where(_outbox.c.id == mail.id, _outbox.c.state == MailState.WAITING)
+        .values(leased_until=None, **outcome)
+    )
+    for name, value in outcome.items():
+        set_committed_value(mail, name, value)
+
+
+def _retry(which: Sequence[sa.ColumnElement[bool]], now: datetime) -> int:
+    back = db.session.scalars(
+        sa.update(Mail)
+        .where(Mail.state == MailState.FAILED, *which)
+        .values(state=MailState.WAITING, tries=0, due_at=now, settled_at=None)
+        .returning(Mail.id)
+    ).all()
+    db.session.commit()
+    return len(back)

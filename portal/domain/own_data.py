@@ -1,0 +1,61 @@
+"""All that is kept about a person, for that person to take along."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from portal.domain import audit
+from portal.domain.origin import Origin
+from portal.extensions import db
+from portal.models import Account, ApiToken, AuditEvent, Mail, Passkey, Redemption, Session
+
+_TABLES: dict[str, tuple[str, ...]] = {
+    "account": (
+        *("serial", "email", "username", "first_name", "last_name", "phone", "language", "role"),
+        *("created_at", "confirmed_at", "invitations_issued"),
+    ),
+    "sessions": (
+        *("surface", "dialect", "address", "client", "created_at", "last_seen_at"),
+        *("expires_at", "revoked_at"),
+    ),
+    "invitations_redeemed": ("invitation_id", "at", "address", "client", "email"),
+    "passkeys": ("name", "created_at", "last_used_at"),
+    "api_tokens": ("name", "scope", "created_at", "expires_at", "last_used_at", "revoked_at"),
+    "mails": ("kind", "recipient", "state", "created_at", "settled_at"),
+    "events": ("at", "action", "address"),
+}
+
+
+def export_of(account: Account, *, origin: Origin, now: datetime) -> dict[str, Any]:
+    """The account and all its rows as plain values (times in RFC 3339), by the kind of row.
+
+    Secrets are not in it, for neither codes nor digests say anything about a person; nor is what
+    staff did to others, of which there can be millions.
+    """
+    questions: dict[str, sa.Select[Any]] = {
+        "account": sa.select(Account).where(Account.id == account.id),
+        "sessions": sa.select(Session).where(Session.account_id == account.id),
+        "invitations_redeemed": sa.select(Redemption).where(Redemption.account_id == account.id),
+        "passkeys": sa.select(Passkey).where(Passkey.account_id == account.id),
+        "api_tokens": sa.select(ApiToken).where(ApiToken.account_id == account.id),
+        "mails": sa.select(Mail).where(Mail.recipient == account.email),
+        "events": sa.select(AuditEvent).where(AuditEvent.subject_id == account.id),
+    }
+    found = {
+        kind: [_plain(row, _TABLES[kind]) for row in db.session.scalars(question)]
+        for kind, question in questions.items()
+    }
+    audit.record("data.exported", now=now, origin=origin, actor=account.id, subject=account.id)
+    db.session.commit()
+    return found
+
+
+def _plain(row: object, columns: tuple[str, ...]) -> dict[str, Any]:
+    return {column: _value(getattr(row, column)) for column in columns}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    return value if isinstance(value, (int, str)) or value is None else str(value)

@@ -1,0 +1,122 @@
+"""What the portal forgets: where people came from, and what has run out.
+
+Rows go in chunks of a transaction each, so that nobody waits long for a lock; a round that is cut
+off is simply gone on with by the next.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from portal.domain import audit, installation
+from portal.domain.origin import NOBODY, Origin
+from portal.extensions import Base, db
+from portal.models import (
+    AttemptCounter,
+    AuditEvent,
+    InvitationRequest,
+    Redemption,
+    RefreshToken,
+    RefusedGuess,
+    Session,
+    Verification,
+)
+
+EVERY = timedelta(days=1)
+ADDRESSES_FOR = timedelta(days=90)
+# The longest lock is a day; wrong codes of a day are counted across re-issues (case 44).
+GUESSES_FOR = VERIFICATIONS_FOR = timedelta(days=2)
+CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """Some rows of a table: to delete, or with `erased` to keep without those columns."""
+
+    name: str
+    table: type[Base]
+    which: sa.ColumnElement[bool]
+    erased: tuple[str, ...] = field(default=())
+
+
+def prune(*, now: datetime, origin: Origin = NOBODY) -> dict[str, int]:
+    """Forget all that is due; return how many rows of each kind, and audit that once.
+
+    Commits many times. The ledger and the audit log keep their rows, and lose addresses only.
+    """
+    counts = {sweep.name: _swept(sweep) for sweep in _sweeps(now)}
+    installation.note_pruning(now=now)
+    if any(counts.values()):
+        forgotten: dict[str, Any] = {name: count for name, count in counts.items() if count}
+        audit.record("retention.pruned", now=now, origin=origin, **forgotten)
+    db.session.commit()
+    return counts
+
+
+def prune_daily(*, now: datetime) -> bool:
+    """`prune`, unless somebody did within a day; return whether it was done. For the worker."""
+    if not installation.begin_pruning(EVERY, now=now):
+        return False
+    prune(now=now)
+    return True
+
+
+def _sweeps(now: datetime) -> Iterator[_Sweep]:
+    old = now - ADDRESSES_FOR
+    yield _Sweep(
+        "redemption_addresses",
+        Redemption,
+        sa.and_(Redemption.at < old, _any_of(Redemption.address, Redemption.client)),
+        ("address", "client"),
+    )
+    yield _Sweep(
+        "session_addresses",
+        Session,
+        sa.and_(Session.created_at < old, _any_of(Session.address, Session.client)),
+        ("address", "client"),
+    )
+    yield _Sweep(
+        "event_addresses",
+        AuditEvent,
+        sa.and_(AuditEvent.at < old, AuditEvent.address.is_not(None)),
+        ("address",),
+    )
+    yield _Sweep(
+        "request_addresses",
+        InvitationRequest,
+        sa.and_(InvitationRequest.created_at < old, InvitationRequest.address.is_not(None)),
+        ("address",),
+    )
+    # Until then they tell which devices an account knows (case 17).
+    yield _Sweep("sessions", Session, sa.or_(Session.expires_at < old, Session.revoked_at < old))
+    yield _Sweep("refresh_tokens", RefreshToken, RefreshToken.expires_at < now)
+    yield _Sweep("counters", AttemptCounter, AttemptCounter.expires_at < now.timestamp())
+    yield _Sweep("guesses", RefusedGuess, RefusedGuess.at < now - GUESSES_FOR)
+    yield _Sweep("verifications", Verification, Verification.expires_at < now - VERIFICATIONS_FOR)
+
+
+def _any_of(*columns: Any) -> sa.ColumnElement[bool]:
+    return sa.or_(*(column.is_not(None) for column in columns))
+
+
+def _swept(sweep: _Sweep) -> int:
+    total = 0
+    while count := _sweep_chunk(sweep):
+        total += count
+    return total
+
+
+def _sweep_chunk(sweep: _Sweep) -> int:
+    (key,) = sa.inspect(sweep.table).primary_key
+    due = sa.select(key).where(sweep.which).limit(CHUNK).scalar_subquery()
+    statement: sa.Update | sa.Delete = sa.delete(sweep.table)
+    if sweep.erased:
+        statement = sa.update(sweep.table).values(dict.fromkeys(sweep.erased))
+    gone = db.session.execute(
+        statement.where(key.in_(due)).returning(key).execution_options(synchronize_session=False)
+    ).all()
+    db.session.commit()
+    return len(gone)

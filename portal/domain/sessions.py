@@ -1,0 +1,249 @@
+"""Sessions: opened at sign-in or redemption, asked at every request, ended at once when revoked."""
+
+from datetime import datetime, timedelta
+from functools import cache
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import joinedload
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.sql.base import ExecutableOption
+
+from portal.domain.errors import NotFound
+from portal.domain.origin import Origin
+from portal.extensions import db
+from portal.lookups import LookUp, entity_of_row
+from portal.models import Account, Redemption, Session, Surface
+from portal.models.types import UTCDateTime
+
+STAFF_IDLE = timedelta(minutes=30)
+STAFF_LONGEST = timedelta(hours=12)
+MEMBER_LONGEST = timedelta(days=30)
+INVITEE_LONGEST = timedelta(days=30)
+SEEN_EVERY = timedelta(minutes=1)
+
+
+def open_for_account(
+    account: Account,
+    *,
+    origin: Origin,
+    now: datetime,
+    surface: Surface = Surface.BROWSER,
+    dialect: str | None = None,
+    lasts: timedelta | None = None,
+) -> Session:
+    """A new session; takes part in the caller's transaction. Only staff's browsers go idle."""
+    longest = STAFF_LONGEST if account.role.is_staff else MEMBER_LONGEST
+    session = Session(
+        account=account, surface=surface, dialect=dialect, expires_at=now + (lasts or longest)
+    )
+    return _open(session, origin, now)
+
+
+def open_for_redemption(redemption: Redemption, *, origin: Origin, now: datetime) -> Session:
+    """The session this redemption has, or a new one; takes part in the caller's transaction."""
+    living = db.session.scalars(
+        sa.select(Session)
+        .where(Session.redemption_id == redemption.id, *_alive(now))
+        .order_by(Session.created_at)
+    ).first()
+    if living is not None:
+        return living
+    lasts = now + INVITEE_LONGEST
+    session = Session(redemption=redemption, surface=Surface.BROWSER, expires_at=lasts)
+    return _open(session, origin, now)
+
+
+def find_staff(id: UUID, *, now: datetime) -> Session | None:
+    """The living session of an account, with it; being found keeps it from going idle."""
+    return _find(id, now, Session.account_id.is_not(None), joinedload(Session.account))
+
+
+def find_for_program(id: UUID, *, now: datetime) -> Session | None:
+    """What `find_staff` finds, for those who only ask: a program does with every request.
+
+    Session and account are as they are committed, and belong to no session of the ORM.
+    """
+    row = _of_an_account().first({"id": id, "now": now})
+    if row is None:
+        return None
+    session = entity_of_row(Session, row[: len(Session.__table__.c)])
+    account = entity_of_row(Account, row[len(Session.__table__.c) :])
+    set_committed_value(session, "account", account)
+    return _seen(session, now)
+
+
+@cache
+def _of_an_account() -> LookUp:
+    named, moment = (
+        sa.bindparam("id", type_=Session.id.type),
+        sa.bindparam("now", type_=UTCDateTime),
+    )
+    both = sa.join(Session.__table__, Account.__table__)
+    return LookUp(
+        sa.select(*Session.__table__.c, *Account.__table__.c)
+        .select_from(both)
+        .where(Session.id == named, *_alive(moment))
+    )
+
+
+def find_invitee(id: UUID, *, now: datetime) -> Session | None:
+    """The living session of an invitee, with the redemption and the invitation behind it."""
+    came_by = joinedload(Session.redemption).joinedload(Redemption.invitation)
+    return _find(id, now, Session.redemption_id.is_not(None), came_by)
+
+
+def _find(
+    id: UUID, now: datetime, kind: sa.ColumnElement[bool], beside: ExecutableOption
+) -> Session | None:
+    session = db.session.scalars(
+        sa.select(Session).where(Session.id == id, kind, *_alive(now)).options(beside)
+    ).first()
+    return None if session is None else _seen(session, now)
+
+
+def _seen(session: Session, now: datetime) -> Session | None:
+    """The session, unless it sleeps or its account does; now it was seen."""
+    if _is_idle(session, now) or _is_deactivated(session):
+        return None
+    if now - session.last_seen_at >= SEEN_EVERY:
+        _change(session, last_seen_at=now)
+        db.session.commit()
+    return session
+
+
+def _change(session: Session, **values: datetime) -> None:
+    db.session.execute(sa.update(Session).where(Session.id == session.id).values(values))
+
+
+def revoke(session: Session, *, now: datetime) -> None:
+    """End one session; takes part in the caller's transaction."""
+    _change(session, revoked_at=now)
+
+
+def revoke_all_of(account: UUID, *, now: datetime) -> int:
+    """End every session of an account; return how many lived. Takes part in the transaction."""
+    return _revoke(Session.account_id == account, now)
+
+
+def revoke_admitted_by(invitation: UUID, *, now: datetime) -> int:
+    """End the sessions an invitation let in; return how many lived. Part of the transaction."""
+    return _revoke(Session.redemption_id.in_(_redemptions_of(invitation)), now)
+
+
+def count_admitted_by(invitation: UUID, *, now: datetime) -> int:
+    """How many living sessions an invitation let in."""
+    return (
+        db.session.scalar(
+            sa.select(sa.func.count())
+            .select_from(Session)
+            .where(Session.redemption_id.in_(_redemptions_of(invitation)), *_alive(now))
+        )
+        or 0
+    )
+
+
+def living_in(dialect: str, account: UUID, *, now: datetime) -> Session | None:
+    """The session an account has in a dialect that lets it have one; what expired is ended.
+
+    Takes part in the caller's transaction.
+    """
+    in_dialect = (
+        Session.account_id == account,
+        Session.dialect == dialect,
+        Session.revoked_at.is_(None),
+    )
+    db.session.execute(
+        sa.update(Session)
+        .where(*in_dialect, Session.expires_at <= now)
+        .values(revoked_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    return db.session.scalars(sa.select(Session).where(*in_dialect)).first()
+
+
+def revoke_others_of(session: Session, *, now: datetime) -> int:
+    """End every other session of its account; return how many lived. Part of the transaction."""
+    return _revoke(sa.and_(Session.account_id == session.account_id, Session.id != session.id), now)
+
+
+def living_of(account: UUID, *, now: datetime) -> list[Session]:
+    """Where an account is signed in, whoever was there last first."""
+    living = db.session.scalars(
+        sa.select(Session)
+        .where(Session.account_id == account, *_alive(now))
+        .options(joinedload(Session.account))
+        .order_by(Session.last_seen_at.desc(), Session.id)
+    )
+    return [session for session in living if not _is_idle(session, now)]
+
+
+def devices_of(account: UUID) -> list[str]:
+    """The devices it used lately, as digests."""
+    latest = sa.func.max(Session.last_seen_at).desc()
+    by_device = sa.select(Session.device).where(Session.account_id == account)
+    grouped = by_device.group_by(Session.device).order_by(latest).limit(100)
+    return list(db.session.scalars(grouped))
+
+
+def one_of(account: UUID, id: UUID, *, now: datetime) -> Session:
+    """One living session of an account; raises `NotFound`, also for somebody else's."""
+    found = [session for session in living_of(account, now=now) if session.id == id]
+    if not found:
+        raise NotFound
+    return found[0]
+
+
+def is_new_device(account: UUID, origin: Origin) -> bool:
+    """Whether the account signed in before, but never on this device."""
+    of_account = Session.account_id == account
+    return bool(db.session.scalar(sa.select(sa.exists().where(of_account)))) and not knows_device(
+        account, origin
+    )
+
+
+def knows_device(account: UUID, origin: Origin) -> bool:
+    """Whether the account ever signed in on this device."""
+    seen = sa.exists().where(Session.account_id == account, Session.device == origin.device_digest)
+    return bool(db.session.scalar(sa.select(seen)))
+
+
+def _open(session: Session, origin: Origin, now: datetime) -> Session:
+    session.device = origin.device_digest
+    session.address = origin.address
+    session.client = origin.client[:255]
+    session.created_at = session.last_seen_at = now
+    db.session.add(session)
+    return session
+
+
+def _is_idle(session: Session, now: datetime) -> bool:
+    if session.account_id is None or session.surface is not Surface.BROWSER:
+        return False
+    is_staff = session.account is not None and session.account.role.is_staff
+    return is_staff and now - session.last_seen_at >= STAFF_IDLE
+
+
+def _is_deactivated(session: Session) -> bool:
+    if session.account_id is None:
+        return False
+    return session.account is None or session.account.deactivated_at is not None
+
+
+def _alive(now: datetime | sa.BindParameter[datetime]) -> tuple[sa.ColumnElement[bool], ...]:
+    return Session.revoked_at.is_(None), Session.expires_at > now
+
+
+def _redemptions_of(invitation: UUID) -> sa.Select[UUID]:
+    return sa.select(Redemption.id).where(Redemption.invitation_id == invitation)
+
+
+def _revoke(which: sa.ColumnElement[bool], now: datetime) -> int:
+    ended = db.session.execute(
+        sa.update(Session)
+        .where(which, *_alive(now))
+        .values(revoked_at=now)
+        .returning(Session.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(ended.all())

@@ -1,0 +1,93 @@
+"""XML from outside, piece by piece: nothing is built, nothing expanded, nothing fetched."""
+
+from collections.abc import Container, Iterator
+from xml.parsers import expat
+from zipfile import ZipFile
+
+from portal.domain.errors import FileRefused
+
+PIECE = 64 * 1024  # bytes
+MOST_SILENCE = 64  # pieces without any element: somebody's giant tag
+
+Attributes = dict[str, str]
+
+
+class Scanner:
+    """Reads one part of an archive; a child says what each element means to it.
+
+    Names come without their namespaces. The text of the elements `text_of` is kept, up to
+    `longest` characters, until it is taken.
+    """
+
+    def __init__(
+        self, text_of: Container[str] = (), *, but_within: str = "", longest: int = 0
+    ) -> None:
+        self._text_of, self._but_within, self._longest = text_of, but_within, longest
+        self._kept: list[str] = []
+        self._length, self._deaf = 0, False
+        self._heard = False
+        self._parser = expat.ParserCreate(namespace_separator="}")
+        self._parser.StartDoctypeDeclHandler = _refuse
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+
+    def start(self, name: str, attributes: Attributes) -> None:
+        """An element begins."""
+
+    def end(self, name: str) -> None:
+        """An element ends."""
+
+    def take_text(self) -> str:
+        """The text since it was taken last."""
+        text = "".join(self._kept)
+        self._kept.clear()
+        self._length = 0
+        return text
+
+    def read(self, archive: ZipFile, name: str, largest: int) -> None:
+        """Scan all of a part. Raises `FileRefused`, and whatever `zipfile` and expat raise."""
+        for _ in self.scan(archive, name, largest):
+            pass
+
+    def scan(self, archive: ZipFile, name: str, largest: int) -> Iterator[None]:
+        """Scan a part of at most `largest` bytes, stopping after each piece."""
+        if archive.getinfo(name).file_size > largest:
+            raise FileRefused("This workbook is too large. Save it as CSV.")
+        silence = 0
+        with archive.open(name) as part:
+            while piece := part.read(PIECE):
+                self._heard = False
+                self._parser.Parse(piece)
+                silence = 0 if self._heard else silence + 1
+                if silence > MOST_SILENCE:
+                    raise FileRefused("This workbook is packed strangely. Save it as CSV.")
+                yield
+            self._parser.Parse(b"", True)
+        yield
+
+    def _start(self, name: str, attributes: Attributes) -> None:
+        self._heard = True
+        name = name.rpartition("}")[2]
+        if name == self._but_within:
+            self._deaf = True
+        if name in self._text_of and not self._deaf:
+            self._parser.CharacterDataHandler = self._text
+        self.start(name, {key.rpartition("}")[2]: value for key, value in attributes.items()})
+
+    def _end(self, name: str) -> None:
+        self._heard = True
+        name = name.rpartition("}")[2]
+        if name == self._but_within:
+            self._deaf = False
+        self._parser.CharacterDataHandler = None
+        self.end(name)
+
+    def _text(self, text: str) -> None:
+        self._heard = True
+        if self._length < self._longest:
+            self._kept.append(text[: self._longest - self._length])
+            self._length += len(text)
+
+
+def _refuse(*_: object) -> None:
+    raise FileRefused("This workbook holds a DOCTYPE, as none should. Save it as CSV.")

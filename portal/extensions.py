@@ -1,0 +1,51 @@
+"""The extensions, bare: made here, told about the app in `create_app`."""
+
+from typing import ClassVar
+
+from flask import Response
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_login import LoginManager
+from flask_mail import Mail
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf import CSRFProtect
+from sqlalchemy import MetaData
+from sqlalchemy.orm import DeclarativeBase
+
+
+class Base(DeclarativeBase):
+    """The base of every table. Constraints are named, so that migrations can name them too."""
+
+    metadata: ClassVar[MetaData] = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Sessions(LoginManager):
+    """Flask-Login, without its cookie that remembers people: our own rows say who is signed in."""
+
+    def _update_remember_cookie(self, response: Response) -> Response:
+        # It would open the session of every request, and make every answer vary by its cookie.
+        return response
+
+
+db = SQLAlchemy(
+    metadata=Base.metadata, disable_autonaming=True, session_options={"expire_on_commit": False}
+)
+migrate = Migrate()
+login_manager = Sessions()
+csrf = CSRFProtect()
+mail = Mail()
+
+# Floods: counted in memory or Redis, by address; losing them is harmless.
+limiter = Limiter(get_remote_address, strategy="fixed-window")
+# The lockout: the same library's strategy, over counters in the portal's own database. `floods`
+# keeps its hooks away; left to itself it would count every request as a flood.
+lockout = Limiter(get_remote_address, strategy="fixed-window", storage_uri="portal://")

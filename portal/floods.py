@@ -1,0 +1,58 @@
+"""Floods: how often one address may ask for one thing, be it right or wrong.
+
+Flask-Limiter counts in Redis when there is one, and goes on in memory while Redis is away. Without
+Redis each process counts for itself, and asks Flask-Limiter's strategy directly: its hooks weigh
+more than a query, on every request.
+"""
+
+from flask import Flask, current_app
+from flask.globals import request_ctx
+from flask_limiter import ExemptionScope
+from limits import RateLimitItem, parse
+from werkzeug.exceptions import TooManyRequests
+
+from portal.config import Settings
+from portal.extensions import limiter, lockout
+
+
+def init_app(app: Flask) -> None:
+    """Refuse whoever asks too often."""
+    settings: Settings = app.extensions["portal.settings"]
+    # Flask-Limiter leaves its hooks out for limiters that the app knows already. The lockout needs
+    # none: only the verbs count there.
+    app.extensions["limiter"] = {lockout}
+    if not settings.redis_url.get_secret_value():
+        app.extensions["limiter"].add(limiter)
+        app.extensions["portal.floods"] = Floods(parse(settings.flood_limit))
+        app.before_request(_count)
+    for known in (limiter, lockout):
+        known.init_app(app)
+
+
+class Floods:
+    """The one limit, and the endpoints that are exempt from it (`limiter.exempt`)."""
+
+    def __init__(self, limit: RateLimitItem) -> None:
+        self._limit = limit
+        self._is_exempt: dict[str, bool] = {}
+
+    def count(self, address: str, endpoint: str) -> None:
+        """Count a request; raise `TooManyRequests` if it is one too many."""
+        if endpoint not in self._is_exempt:
+            self._is_exempt[endpoint] = _is_exempt(endpoint)
+        if self._is_exempt[endpoint] or limiter.limiter.hit(self._limit, address, endpoint):
+            return
+        raise TooManyRequests(retry_after=self._limit.get_expiry())
+
+
+def _count() -> None:
+    asked = request_ctx.request
+    if asked.endpoint is not None:
+        floods: Floods = current_app.extensions["portal.floods"]
+        floods.count(asked.remote_addr or "", asked.endpoint)
+
+
+def _is_exempt(endpoint: str) -> bool:
+    blueprint = endpoint.rpartition(".")[0] or None
+    scope = limiter.limit_manager.exemption_scope(current_app, endpoint, blueprint)
+    return endpoint == "static" or ExemptionScope.DEFAULT in scope

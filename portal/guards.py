@@ -1,0 +1,201 @@
+"""Who may call which URL. A view says so with one decorator; a view that says nothing is closed.
+
+The decorators only mark; `init_app` installs the one place that asks.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from flask import Flask, current_app, g, request, session
+from flask_login import current_user
+
+from portal.clock import utcnow
+from portal.domain import second_factors, sessions, signed_tokens, tokens
+from portal.domain.errors import (
+    CodeRequired,
+    NotAllowed,
+    SecondFactorDue,
+    SignInAgain,
+    SignInRequired,
+    TokenMissing,
+)
+from portal.domain.signed_tokens import Kind
+from portal.domain.tokens import Bearer
+from portal.extensions import login_manager
+from portal.models import Account, Role, Scope, Session
+
+FRESH = timedelta(minutes=15)
+
+View = TypeVar("View", bound=Callable[..., object])
+
+
+def public(view: View) -> View:
+    """Anybody may call this."""
+    return _mark(view, lambda: None)
+
+
+def staff_required(role: Role = Role.VIEWER) -> Callable[[View], View]:
+    """Only staff of at least this role may call this."""
+
+    def guard() -> None:
+        if not current_user.is_authenticated:
+            raise SignInRequired
+        if not current_account().may(role):
+            raise NotAllowed
+        if second_factors.are_due(current_account()):
+            raise SecondFactorDue
+
+    return lambda view: _mark(view, guard)
+
+
+def account_required(view: View) -> View:
+    """Anybody signed in with an account may call this."""
+
+    def guard() -> None:
+        if not current_user.is_authenticated:
+            raise SignInRequired
+
+    return _mark(view, guard)
+
+
+def fresh_sign_in_required(view: View) -> View:
+    """Only whoever signed in a short while ago may call this: it changes how they sign in."""
+
+    def guard() -> None:
+        signed_in = current_session()
+        if signed_in is None:
+            raise SignInRequired
+        if utcnow() - signed_in.created_at > FRESH:
+            raise SignInAgain
+
+    return _mark(view, guard)
+
+
+def invitee_required(view: View) -> View:
+    """Only whoever a code let in may call this."""
+
+    def guard() -> None:
+        if current_invitee() is None:
+            raise CodeRequired
+
+    return _mark(view, guard)
+
+
+def upload_allowed(largest: int) -> Callable[[View], View]:
+    """Bodies of this view may have up to `largest` bytes; `portal/security.py` holds them to it."""
+
+    def mark(view: View) -> View:
+        view.largest_body = largest  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def bearer_required(scope: Scope) -> Callable[[View], View]:
+    """Only a program with a token of at least this scope may call this."""
+
+    def guard() -> None:
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() != "bearer":
+            raise SignInRequired
+        g.bearer = tokens.bearer(token.strip(), now=utcnow())
+        if g.bearer.scope.rank < scope.rank:
+            raise NotAllowed("This token may not do that.")
+
+    return lambda view: _mark(view, guard)
+
+
+def api_token_required(view: View) -> View:
+    """Only a program with an API token, in `Authorization` with or without `Bearer`, may call."""
+
+    def guard() -> None:
+        g.bearer = tokens.api_token(shown_token(), now=utcnow())
+
+    return _mark(view, guard)
+
+
+def token_required(kind: Kind) -> Callable[[View], View]:
+    """Only who signed in for a token of this kind may call; `Bearer` may stand before it."""
+
+    def guard() -> None:
+        g.token_session = signed_tokens.session_of(shown_token(), kind, now=utcnow())
+
+    return lambda view: _mark(view, guard)
+
+
+def shown_token() -> str:
+    """The token in `Authorization`, with or without `Bearer`; raises `TokenMissing`."""
+    shown = request.headers.get("Authorization", "").strip()
+    kind, _, token = shown.partition(" ")
+    shown = token.strip() if kind.lower() == "bearer" else shown
+    if not shown:
+        raise TokenMissing
+    return shown
+
+
+def token_session() -> Session:
+    """The session a token of this request names; only behind `token_required`."""
+    found: Session = g.token_session
+    return found
+
+
+def current_bearer() -> Bearer:
+    """Who presents the token of this request; only behind `bearer_required`."""
+    found: Bearer = g.bearer
+    return found
+
+
+def current_account() -> Account:
+    """The account that is signed in; only behind a guard that asks for one."""
+    account = current_user.account
+    assert isinstance(account, Account)  # noqa: S101 - a guard stands before every caller
+    return account
+
+
+def current_session() -> Session | None:
+    """The session of the account that is signed in, if any."""
+    return current_user._get_current_object() if current_user.is_authenticated else None
+
+
+def current_invitee() -> Session | None:
+    """The session a code opened in this browser, if it lives."""
+    if "invitee" not in g:
+        known = session.get("invitee")
+        g.invitee = sessions.find_invitee(UUID(known), now=utcnow()) if known else None
+    found: Session | None = g.invitee
+    return found
+
+
+def init_app(app: Flask) -> None:
+    """Ask the guard of every view before it runs, and let Flask-Login find sessions."""
+    # Its own processor asks the database at every template, also at the page that says it is away.
+    login_manager.init_app(app, add_context_processor=False)
+    app.context_processor(lambda: {"current_user": current_user})
+    login_manager.user_loader(_load_staff)
+    app.before_request(_ask)
+    app.view_functions["static"] = public(app.view_functions["static"])
+
+
+def guard_of(view: object) -> Callable[[], None] | None:
+    """The guard a view was marked with."""
+    return getattr(view, "guard", None)
+
+
+def _mark(view: View, guard: Callable[[], None]) -> View:
+    view.guard = guard  # type: ignore[attr-defined]
+    return view
+
+
+def _ask() -> None:
+    if request.endpoint is None:  # no such URL: there is nothing to guard
+        return
+    guard = guard_of(current_app.view_functions[request.endpoint])
+    if guard is None:
+        raise NotAllowed
+    guard()
+
+
+def _load_staff(id: str) -> Session | None:
+    return sessions.find_staff(UUID(id), now=utcnow())

@@ -1,0 +1,224 @@
+"""The languages our mails are written in: every phrase of them, in each.
+
+Subjects, messages and phrases hold the named fields of `portal.domain.letters`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Language:
+    """What the frame of a mail says; `subjects`, `messages` and `buttons` by the kind of mail."""
+
+    code: str
+    name: str
+    months: tuple[str, ...]
+    subjects: Mapping[str, str]
+    messages: Mapping[str, str]
+    buttons: Mapping[str, str]
+    greeting: str
+    no_end: str
+    your_code: str
+    open: str
+    valid: str
+    valid_without_end: str
+    opens: str
+    scan: str
+    type_it: str
+    ask: str
+    unexpected: str
+    short_lived: str
+    ask_nobody: str
+    stop: str
+    stop_title: str
+    stop_question: str
+    stop_button: str
+    stopped_title: str
+    stopped: str
+
+    def moment(self, value: datetime) -> str:
+        """`21 November 2026, 12:00 UTC`."""
+        utc = value.astimezone(UTC)
+        return f"{utc.day} {self.months[utc.month - 1]} {utc:%Y, %H:%M} UTC"
+
+
+ENGLISH = Language(
+    code="en",
+    name="English",
+    months=(
+        *("January", "February", "March", "April", "May", "June"),
+        *("July", "August", "September", "October", "November", "December"),
+    ),
+    subjects={
+        "invitation": "Your invitation to {site}",
+        "reminder": "Your invitation to {site} ends soon",
+        "expired": "Your invitation to {site} has ended",
+        "activation": "Confirm your e-mail for {site}",
+        "reset": "Your code for a new password at {site}",
+        "new_email": "Confirm your new e-mail for {site}",
+        "email_changed": "Your e-mail at {site} was changed",
+        "new_sign_in": "New sign-in to your account at {site}",
+        "deactivated": "Your account at {site} was deactivated",
+        "account_exists": "You have an account at {site}",
+    },
+    messages={
+        "invitation": "{inviter} invites you to {site}.",
+        "reminder": (
+            "{inviter} invited you to {site}, and the invitation still waits for you."
+            " It ends on {expires}."
+        ),
+        "expired": (
+            "Your invitation to {site} ended on {expires}, before it was used."
+            " If you would still like to come, ask {inviter} for a new one."
+        ),
+        "activation": (
+            "Somebody signed up at {site} with this address. If it was you, enter the code on the"
+            " page that waits for it, or press the button."
+        ),
+        "reset": (
+            "Somebody asked for a new password for your account at {site}. If it was you, enter"
+            " the code on the page that waits for it.\n\nIf it was not you, do nothing: your"
+            " password stays as it is."
+        ),
+        "new_email": (
+            "An account at {site} is to use this address from now on. If that is what you want,"
+            " enter the code on the page that waits for it, or press the button."
+        ),
+        "email_changed": (
+            "Your account at {site} uses another e-mail from now on; this address does not open it"
+            " any more.\n\nIf that was not you, tell the people who run {site} at once."
+        ),
+        "new_sign_in": (
+            "Somebody signed in to your account on a device we had not seen before:\n"
+            "{client}, at the address {address}, on {moment}.\n\n"
+            "If it was you, all is well. If not, choose a new password now: that ends every"
+            " session."
+        ),
+        "deactivated": (
+            "Your account at {site} was deactivated, and you are signed out everywhere.\n\n"
+            "If you think that is a mistake, ask the people who run {site}."
+        ),
+        "account_exists": (
+            "Somebody wanted to use this address for an account at {site}. You have one already:"
+            " sign in with it. If you forgot the password, you can choose a new one there."
+        ),
+    },
+    buttons={
+        "activation": "Confirm my e-mail",
+        "new_email": "Use this address",
+        "new_sign_in": "Choose a new password",
+        "account_exists": "Sign in",
+    },
+    greeting="Hello {name},",
+    no_end="further notice",
+    your_code="Your code",
+    open="Open the invitation",
+    valid="Valid until {expires}.",
+    valid_without_end="Valid without end.",
+    opens="It opens on {opens}.",
+    scan="On another device? Scan this picture with its camera.",
+    type_it="Or type the code at {address}",
+    ask="Ask for a new invitation",
+    unexpected="If you did not expect this mail, you need not do anything.",
+    short_lived="The code is good for ten minutes.",
+    ask_nobody="Nobody who works here will ever ask you for it.",
+    stop="Never write to this address again",
+    stop_title="No more mail?",
+    stop_question="We will not send invitations to {address} any more.",
+    stop_button="Never write to me again",
+    stopped_title="No more mail",
+    stopped="We will not send invitations to {address} any more. A code you have still opens.",
+)
+INDONESIAN = Language(
+    code="id",
+    name="Bahasa Indonesia",
+    months=(
+        *("Januari", "Februari", "Maret", "April", "Mei", "Juni"),
+        *("Juli", "Agustus", "September", "Oktober", "November", "Desember"),
+    ),
+    subjects={
+        "invitation": "Undangan Anda ke {site}",
+        "reminder": "Undangan Anda ke {site} segera berakhir",
+        "expired": "Undangan Anda ke {site} telah berakhir",
+        "activation": "Konfirmasi surel Anda untuk {site}",
+        "reset": "Kode kata sandi baru Anda di {site}",
+        "new_email": "Konfirmasi surel baru Anda untuk {site}",
+        "email_changed": "Surel Anda di {site} telah diganti",
+        "new_sign_in": "Login baru ke akun Anda di {site}",
+        "deactivated": "Akun Anda di {site} telah dinonaktifkan",
+        "account_exists": "Anda sudah memiliki akun di {site}",
+    },
+    messages={
+        "invitation": "{inviter} mengundang Anda ke {site}.",
+        "reminder": (
+            "{inviter} telah mengundang Anda ke {site}, dan undangan itu masih menunggu Anda."
+            " Undangan berakhir pada {expires}."
+        ),
+        "expired": (
+            "Undangan Anda ke {site} berakhir pada {expires} sebelum sempat digunakan."
+            " Jika masih ingin bergabung, mintalah undangan baru kepada {inviter}."
+        ),
+        "activation": (
+            "Seseorang mendaftar di {site} dengan alamat ini. Jika itu Anda, masukkan kode di"
+            " halaman yang menunggunya, atau tekan tombolnya."
+        ),
+        "reset": (
+            "Seseorang meminta kata sandi baru untuk akun Anda di {site}. Jika itu Anda, masukkan"
+            " kode di halaman yang menunggunya.\n\nJika bukan Anda, abaikan saja: kata sandi Anda"
+            " tidak berubah."
+        ),
+        "new_email": (
+            "Sebuah akun di {site} akan memakai alamat ini mulai sekarang. Jika itu yang Anda"
+            " inginkan, masukkan kode di halaman yang menunggunya, atau tekan tombolnya."
+        ),
+        "email_changed": (
+            "Akun Anda di {site} kini memakai surel lain; alamat ini tidak lagi membuka akun"
+            " tersebut.\n\nJika bukan Anda yang menggantinya, segera beri tahu pengelola {site}."
+        ),
+        "new_sign_in": (
+            "Seseorang masuk ke akun Anda dari perangkat yang belum kami kenal:\n"
+            "{client}, dari alamat {address}, pada {moment}.\n\n"
+            "Jika itu Anda, tidak ada masalah. Jika bukan, segera pilih kata sandi baru: semua"
+            " sesi akan berakhir."
+        ),
+        "deactivated": (
+            "Akun Anda di {site} telah dinonaktifkan, dan Anda dikeluarkan dari semua"
+            " perangkat.\n\nJika menurut Anda ini keliru, hubungi pengelola {site}."
+        ),
+        "account_exists": (
+            "Seseorang ingin memakai alamat ini untuk sebuah akun di {site}. Anda sudah memiliki"
+            " akun: masuklah dengan akun itu. Jika lupa kata sandinya, Anda dapat memilih yang baru"
+            " di sana."
+        ),
+    },
+    buttons={
+        "activation": "Konfirmasi surel saya",
+        "new_email": "Pakai alamat ini",
+        "new_sign_in": "Pilih kata sandi baru",
+        "account_exists": "Masuk",
+    },
+    greeting="Halo {name},",
+    no_end="pemberitahuan lebih lanjut",
+    your_code="Kode Anda",
+    open="Buka undangan",
+    valid="Berlaku sampai {expires}.",
+    valid_without_end="Berlaku tanpa batas waktu.",
+    opens="Undangan dibuka pada {opens}.",
+    scan="Memakai perangkat lain? Pindai gambar ini dengan kameranya.",
+    type_it="Atau ketik kodenya di {address}",
+    ask="Minta undangan baru",
+    unexpected="Jika Anda tidak mengharapkan surel ini, abaikan saja.",
+    short_lived="Kode berlaku selama sepuluh menit.",
+    ask_nobody="Tidak seorang pun dari kami akan pernah memintanya kepada Anda.",
+    stop="Jangan kirim surel ke alamat ini lagi",
+    stop_title="Berhenti menerima surel?",
+    stop_question="Kami tidak akan mengirim undangan lagi ke {address}.",
+    stop_button="Jangan kirimi saya lagi",
+    stopped_title="Tidak ada surel lagi",
+    stopped=(
+        "Kami tidak akan mengirim undangan lagi ke {address}. Kode yang Anda miliki tetap berlaku."
+    ),
+)
+LANGUAGES = {language.code: language for language in (ENGLISH, INDONESIAN)}

@@ -1,0 +1,200 @@
+"""Logs: one JSON object a line on standard output, in the fields of the invitations contract.
+
+Passwords, tokens, codes, cookies and Authorization are masked here, whatever request they come in.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from http import HTTPStatus
+from itertools import islice
+from json import JSONEncoder
+from secrets import token_hex
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import structlog
+from flask import Flask, Request, Response, g, request
+from flask.globals import request_ctx
+from structlog.typing import EventDict
+from werkzeug.exceptions import HTTPException
+
+REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
+PLACEHOLDER = re.compile(r"<(?:[^:<>]+:)?(\w+)>")
+PLAIN_SEGMENT = re.compile(r"[a-z.-]*")
+MASK = "***"
+# `q` is the search of the history: a whole code may stand in it.
+SECRETS = frozenset(
+    {
+        "password",
+        "password_re",
+        "confirm_password",
+        "current_password",
+        "confirmation",
+        "token",
+        "csrf_token",
+    }
+    | {"token_access", "token_refresh", "user_token"}
+    | {"code", "own_code", "invitation_code", "q"}
+    | {"authorization", "proxy-authorization", "cookie", "secret-token"}
+)
+ADDRESSES = frozenset({"referer", "hx-current-url"})
+LONGEST_TEXT, LONGEST_LIST, DEEPEST = 200, 5, 5
+
+JSON = JSONEncoder(default=repr)  # made once: `json.dumps` with options makes one for each line
+
+log = structlog.get_logger()
+
+
+def init_app(app: Flask) -> None:
+    """Configure structlog, and write the line of each request when it is answered."""
+    chosen = app.extensions["portal.settings"]
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            structlog.processors.format_exc_info,
+            structlog.processors.EventRenamer("msg"),
+            structlog.processors.JSONRenderer(lambda event, **_: JSON.encode(event)),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[chosen.log_level]
+        ),
+        logger_factory=structlog.WriteLoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    app.after_request(_write)
+
+
+def request_id() -> str:
+    """The id of this request: the caller's own, if it is a sane one, or a new one."""
+    if "request_id" not in g:
+        given = request.headers.get("X-Request-ID", "")
+        g.request_id = given if REQUEST_ID.fullmatch(given) else token_hex(16)
+    found: str = g.request_id
+    return found
+
+
+def answered(body: object) -> None:
+    """Tell the log what a program is answered, so that it need not read the response again."""
+    g.answered = body
+
+
+def masked(value: Any, depth: int = 0) -> Any:
+    """`value` without secrets, and without more of anything than a log has use for."""
+    if isinstance(value, str):
+        return value[:LONGEST_TEXT]
+    if isinstance(value, Mapping):
+        if depth == DEEPEST:
+            return MASK
+        return {
+            str(name)[:LONGEST_TEXT]: MASK
+            if str(name).lower() in SECRETS and item is not None
+            else masked(item, depth + 1)
+            for name, item in islice(value.items(), 50)
+        }
+    if isinstance(value, list):
+        return (
+            [masked(item, depth + 1) for item in value[:LONGEST_LIST]] if depth < DEEPEST else MASK
+        )
+    return value
+
+
+def _write(response: Response) -> Response:
+    asked = request_ctx.request  # itself: to ask its proxy twenty times takes as long as a look-up
+    response.headers["X-Request-ID"] = request_id()
+    if asked.endpoint != "static":
+        level = logging.ERROR if response.status_code >= 400 else logging.INFO
+        body = g.get("answered", "")
+        log.log(level, _message(response, body), **_fields(asked, response, body))
+    return response
+
+
+def _message(response: Response, body: object) -> str:
+    if isinstance(body, Mapping):
+        for name in ("message", "msg"):
+            if name in body:
+                return str(body[name])
+    return HTTPStatus(response.status_code).phrase
+
+
+def _fields(asked: Request, response: Response, body: object) -> EventDict:
+    return {
+        "request": {
+            "xid": response.headers["X-Request-ID"],
+            "method": asked.method,
+            "url": _url(asked),
+            "header": _headers(asked),
+            "body": _body(asked),
+        },
+        "response": masked(body),
+        "statusCode": response.status_code,
+    }
+
+
+def _url(asked: Request) -> str:
+    """The address that was asked for; a code in it is masked, wherever it stands."""
+    if asked.url_rule is None:
+        path = "/".join(
+            segment if PLAIN_SEGMENT.fullmatch(segment) else MASK
+            for segment in asked.path.split("/")[:20]
+        )
+    else:
+        values = asked.view_args or {}
+        path = PLACEHOLDER.sub(
+            lambda found: MASK if found[1] in SECRETS else str(values.get(found[1], MASK)),
+            asked.url_rule.rule,
+        )
+    query = asked.query_string
+    return path + _query(query.decode(errors="replace")) if query else path
+
+
+def _query(text: str) -> str:
+    pairs = parse_qsl(text[:2000], keep_blank_values=True)
+    return "?" + urlencode(masked(dict(pairs)), safe="*") if pairs else ""
+
+
+def _headers(asked: Request) -> dict[str, list[str]]:
+    """By WSGI's own names, since Werkzeug would spell and check each header anew."""
+    return {
+        name: [_header(name.lower(), value)]
+        for variable, value in asked.environ.items()
+        if (name := _name_of_header(variable)) and value
+    }
+
+
+@lru_cache(maxsize=256)
+def _name_of_header(variable: str) -> str:
+    """`User-Agent` for `HTTP_USER_AGENT`; "" for what is no header."""
+    if variable not in {"CONTENT_TYPE", "CONTENT_LENGTH"} and not variable.startswith("HTTP_"):
+        return ""
+    return variable.removeprefix("HTTP_").replace("_", "-").title()
+
+
+def _header(name: str, value: str) -> str:
+    if name in SECRETS:
+        return MASK
+    if name in ADDRESSES:
+        return _address(value)
+    return value[:LONGEST_TEXT]
+
+
+def _address(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # such as http://[x
+        return MASK
+    return f"{parts.scheme}://{parts.netloc}{parts.path}{_query(parts.query)}"
+
+
+def _body(asked: Request) -> Any:
+    """What was sent, if it was JSON or a form, and not too much: some views never look at it."""
+    if not asked.environ.get("CONTENT_TYPE"):
+        return None
+    try:
+        if asked.is_json:
+            return masked(asked.get_json(silent=True))
+        return masked(asked.form.to_dict()) if asked.form else None
+    except HTTPException:
+        return None

@@ -1,0 +1,190 @@
+"""Sends the mails of the outbox through Flask-Mail: single ones at once, batches at their pace."""
+
+import ssl
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from email.utils import formataddr
+from smtplib import (
+    SMTP,
+    SMTP_SSL,
+    SMTPException,
+    SMTPRecipientsRefused,
+    SMTPResponseException,
+    SMTPSenderRefused,
+)
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+from uuid import UUID
+
+from flask import current_app
+from flask_mail import BadHeaderError, Connection
+
+from portal import messages, notices
+from portal.clock import utcnow
+from portal.config import Settings, settings
+from portal.domain import account_mails, letters, outbox
+from portal.domain.account_mails import Notice
+from portal.domain.letters import Matter
+from portal.logs import log
+from portal.messages import Letter
+from portal.models import Mail
+
+AT_ONCE = 20
+MOST_AT_ONCE = 100  # of batches
+STEP = 2  # seconds of the bulk rate that are leased in one go
+PATIENCE = 20  # seconds for each answer of the server
+LEASE_LEFT = timedelta(minutes=2)  # more than the answers to one mail can take
+
+
+class ServerAway(Exception):
+    """There is no server that would take our mail."""
+
+
+class SmtpConnection(Connection):
+    """Flask-Mail's connection, with patience that ends and a server that must prove its name."""
+
+    def configure_host(self) -> SMTP:
+        """Connect, encrypt, sign in; raises `ServerAway`."""
+        try:
+            return self._connect()
+        except (OSError, SMTPException) as error:
+            raise ServerAway(f"The mail server is away: {error}") from error
+
+    def _connect(self) -> SMTP:
+        trusted = ssl.create_default_context()
+        where = {"host": self.mail.server, "port": self.mail.port, "timeout": PATIENCE}
+        host = SMTP_SSL(**where, context=trusted) if self.mail.use_ssl else SMTP(**where)
+        if self.mail.use_tls:
+            host.starttls(context=trusted)
+        if self.mail.username and self.mail.password:
+            host.login(self.mail.username, self.mail.password)
+        return host
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the server still listens, as far as we know."""
+        return self.host is not None and self.host.sock is not None
+
+    def __exit__(self, *_: Any) -> None:
+        """Say goodbye; a server that does not answer has still taken what it took."""
+        with suppress(OSError, SMTPException):
+            if self.host is not None:
+                self.host.quit()
+
+
+def flask_config(chosen: Settings) -> dict[str, object]:
+    """`MAIL_URL`, in Flask-Mail's words."""
+    url = urlsplit(chosen.mail_url.get_secret_value())
+    return {
+        "MAIL_SERVER": url.hostname or "",
+        "MAIL_PORT": url.port or (465 if url.scheme == "smtps" else 25),
+        "MAIL_USE_SSL": url.scheme == "smtps",
+        "MAIL_USE_TLS": parse_qs(url.query).get("tls") == ["1"],
+        "MAIL_USERNAME": unquote(url.username) if url.username else None,
+        "MAIL_PASSWORD": unquote(url.password) if url.password else None,
+        "MAIL_DEFAULT_SENDER": chosen.mail_from or _sender(chosen),
+    }
+
+
+def is_set_up() -> bool:
+    """Whether there is a server to send to; without one, mails wait."""
+    return bool(settings.mail_url.get_secret_value())
+
+
+def send_due() -> int:
+    """Send the mails that are due, single ones first; return how many were settled."""
+    if not is_set_up():
+        return 0
+    return _deliver(outbox.lease(AT_ONCE, now=utcnow())) + _deliver(_lease_bulk())
+
+
+def matters(mails: Sequence[Mail]) -> dict[UUID, Matter | Notice]:
+    """What these mails are about, by their ids; one that is missing has lost its reason."""
+    return letters.matters(mails) | account_mails.notices(mails)
+
+
+def render(mail: Mail, matter: Matter | Notice) -> Letter:
+    """The message of a row, as it would be sent now."""
+    if isinstance(matter, Notice):
+        return notices.render(mail, matter)
+    return messages.render(mail, matter)
+
+
+def _lease_bulk() -> list[Mail]:
+    rate = settings.bulk_mails_per_minute
+    count = min(max(rate * STEP // 60, 1), MOST_AT_ONCE)
+    return outbox.lease_bulk(count, each=timedelta(minutes=1) / rate, now=utcnow())
+
+
+def _deliver(due: Sequence[Mail]) -> int:
+    """Send these over one connection, and over a new one wherever one breaks."""
+    ready = deque(_worth_sending(due))
+    try:
+        while ready:
+            with SmtpConnection(current_app.extensions["mail"]) as connection:
+                _send_while_open(ready, connection)
+    except ServerAway as away:
+        log.warning("mail server away", error=str(away))
+        outbox.postpone([mail for mail, _ in ready], str(away), now=utcnow())
+    return len(due) - len(ready)
+
+
+def _worth_sending(due: Sequence[Mail]) -> Iterator[tuple[Mail, Matter | Notice]]:
+    """Those that nothing speaks against; the others are settled with the reason."""
+    found = matters(due)
+    for mail in due:
+        matter = found.get(mail.id)
+        obstacle = matter.obstacle(mail.kind, utcnow()) if matter else "What it was about is gone."
+        if mail.tries > outbox.MOST_TRIES:
+            obstacle = "Every worker that tried to send it was stopped."
+        if matter is None or obstacle:
+            outbox.failed(mail, obstacle or "", now=utcnow(), for_good=True)
+        else:
+            yield mail, matter
+
+
+def _send_while_open(
+    ready: deque[tuple[Mail, Matter | Notice]], connection: SmtpConnection
+) -> None:
+    while ready and connection.is_open:
+        mail, matter = ready.popleft()
+        if mail.leased_until is None or mail.leased_until - utcnow() < LEASE_LEFT:
+            # So slow a server: the leases of these run out before it has taken them.
+            ready.clear()
+            return
+        _send(mail, matter, connection)
+
+
+def _send(mail: Mail, matter: Matter | Notice, connection: Connection) -> None:
+    try:
+        connection.send(render(mail, matter))
+    except SMTPRecipientsRefused as error:
+        _refused(mail, *next(iter(error.recipients.values())))
+    except SMTPSenderRefused as error:
+        # Nothing is wrong with this mailbox: what we are set up with is.
+        outbox.failed(mail, f"Our own address is refused: {_words(error.smtp_error)}", now=utcnow())
+    except SMTPResponseException as error:
+        _refused(mail, error.smtp_code, error.smtp_error)
+    except (BadHeaderError, UnicodeError):
+        reason = "The mail server cannot write to this address."
+        outbox.failed(mail, reason, now=utcnow(), for_good=True)
+    except (OSError, SMTPException) as error:
+        outbox.failed(mail, f"The connection broke: {error}", now=utcnow())
+    else:
+        outbox.sent(mail, now=utcnow())
+
+
+def _refused(mail: Mail, code: int, reason: bytes | str) -> None:
+    """RFC 5321: a 5yz answer is final, a 4yz one is not."""
+    outbox.failed(mail, f"{code} {_words(reason)}", now=utcnow(), for_good=500 <= code < 600)
+
+
+def _words(answer: bytes | str) -> str:
+    return answer.decode(errors="replace") if isinstance(answer, bytes) else answer
+
+
+def _sender(chosen: Settings) -> str:
+    host = urlsplit(chosen.base_url).hostname or "localhost"
+    return formataddr((chosen.site_name, f"invitations@{host}"))

@@ -1,0 +1,153 @@
+"""The mails people get: the words filled in, text and HTML, the QR picture, the headers."""
+
+from base64 import encodebytes
+from binascii import b2a_qp
+from email.header import Header
+from email.utils import formataddr, formatdate, parseaddr
+from secrets import token_hex
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from flask import render_template
+from flask_mail import Message
+
+from portal.clock import utcnow
+from portal.config import settings
+from portal.domain import invitations, letters, refusals
+from portal.domain.letters import Matter
+from portal.languages import LANGUAGES, Language
+from portal.models import Invitation, Mail
+from portal.pictures import qr_png
+
+EXAMPLE_CODE = "XXXX-XXXX-XXXX"
+QR_ID = "code.qr"
+
+
+class Letter(Message):
+    """A message whose HTML shows its picture in place: mail programs want those two related.
+
+    The parts are put together by hand, in a tenth of the time the email package takes.
+    """
+
+    picture: bytes = b""
+
+    def as_bytes(self) -> bytes:
+        """Text, or else HTML with the picture it refers to (RFC 2046, RFC 2387)."""
+        related = _multipart("related", [_text("html", self.html or ""), *self._pictures()])
+        whole = _multipart("alternative", [_text("plain", self.body or ""), related])
+        headers = "".join(f"{name}: {value}\n" for name, value in self._headers().items())
+        return (headers.encode("ascii") + whole).replace(b"\n", b"\r\n")
+
+    def _pictures(self) -> list[bytes]:
+        if not self.picture:
+            return []
+        headers = (
+            "Content-Type: image/png\nContent-Transfer-Encoding: base64\n"
+            f'Content-ID: <{QR_ID}>\nContent-Disposition: inline; filename="code.png"\n\n'
+        )
+        return [headers.encode() + encodebytes(self.picture)]
+
+    def _headers(self) -> dict[str, str]:
+        name, address = parseaddr(str(self.sender))
+        return {
+            "Subject": _encoded(self.subject, "Subject"),
+            "From": formataddr((_encoded(name, "From"), address)),
+            "To": str(self.recipients[0]),
+            "Date": formatdate(self.date),
+            "Message-ID": self.msgId,
+            **(self.extra_headers or {}),
+            "MIME-Version": "1.0",
+        }
+
+
+def render(mail: Mail, matter: Matter) -> Letter:
+    """The message of a row, as it would be sent now."""
+    code = invitations.code_of(matter.invitation)
+    letter = _letter(mail.kind, matter, code, mail.recipient)
+    letter.msgId = f"<{mail.id}@{urlsplit(settings.base_url).hostname}>"
+    letter.extra_headers = _extra_headers(mail)
+    if mail.kind != "expired":
+        letter.picture = qr_png(_link(code))
+    return letter
+
+
+def preview(matter: Matter, recipient: str) -> Letter:
+    """The invitation as `recipient` would get it, with a code that opens nothing."""
+    return _letter("invitation", matter, EXAMPLE_CODE, recipient)
+
+
+def _letter(kind: str, matter: Matter, code: str, recipient: str) -> Letter:
+    invitation, own = matter.invitation, kind == "invitation"
+    language = LANGUAGES[matter.language or settings.locale]
+    values = _values(invitation, code, recipient, language)
+    subject = (matter.subject if own else "") or language.subjects[kind]
+    message = (matter.message if own else "") or _our_words(kind, language, invitation)
+    opens = invitation.starts_at
+    shown: dict[str, Any] = {
+        "kind": kind,
+        "language": language,
+        "message": letters.fill(message, values),
+        "values": values,
+        "expires_at": invitation.expires_at,
+        "opens_at": opens if opens and opens > utcnow() else None,
+        "refusal_url": refusals.url(invitation.id),
+    }
+    return Letter(
+        subject=letters.one_line(letters.fill(subject, values)),
+        recipients=[recipient],
+        body=render_template("mail/letter.txt", **shown),
+        html=render_template("mail/letter.html", **shown),
+    )
+
+
+def _our_words(kind: str, language: Language, invitation: Invitation) -> str:
+    message = language.messages[kind]
+    return f"{language.greeting}\n\n{message}" if invitation.recipient_name else message
+
+
+def _values(
+    invitation: Invitation, code: str, recipient: str, language: Language
+) -> dict[str, str]:
+    ends = invitation.expires_at
+    return {
+        "name": invitation.recipient_name or recipient,
+        "code": code,
+        "link": _link(code),
+        "expires": language.moment(ends) if ends else language.no_end,
+        "site": settings.site_name,
+        "inviter": invitation.created_by.username,
+    }
+
+
+def _link(code: str) -> str:
+    return f"{settings.base_url}/?{urlencode({'code': code})}"
+
+
+def _extra_headers(mail: Mail) -> dict[str, str]:
+    """Nobody is to answer a program (RFC 3834), and anybody may be left alone (RFC 8058)."""
+    headers = {
+        "Auto-Submitted": "auto-generated",
+        "X-Auto-Response-Suppress": "All",
+        "List-Unsubscribe": f"<{refusals.url(mail.about_id)}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+    return headers | ({"Precedence": "bulk"} if mail.batch_id else {})
+
+
+def _multipart(kind: str, parts: list[bytes]) -> bytes:
+    """Parts behind their headers, between lines that stand in none of them."""
+    boundary = f"={token_hex(12)}="
+    line = f"--{boundary}\n".encode()
+    head = f'Content-Type: multipart/{kind}; boundary="{boundary}"\n\n'.encode()
+    return head + b"".join(line + part + b"\n" for part in parts) + f"--{boundary}--\n".encode()
+
+
+def _text(kind: str, text: str) -> bytes:
+    head = f"Content-Type: text/{kind}; charset=utf-8\nContent-Transfer-Encoding: quoted-printable"
+    lines = "\n".join(text.splitlines())
+    return head.encode() + b"\n\n" + b2a_qp(lines.encode(), istext=True)
+
+
+def _encoded(text: str, header: str) -> str:
+    """As a header holds it, folded where it is long (RFC 2047)."""
+    return Header(text, None if text.isascii() else "utf-8", header_name=header).encode()

@@ -1,0 +1,92 @@
+"""Numbers for Prometheus, correct under several workers (gunicorn.conf.py names the folder)."""
+
+import os
+import time
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from flask import Flask, Response, g, request
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import REGISTRY, Collector
+from sqlalchemy import event
+
+from portal.domain import audit, outbox
+from portal.extensions import db
+
+REQUESTS = Counter("portal_requests", "Requests answered.", ["route", "method", "status"])
+SECONDS = Histogram("portal_request_seconds", "Time to answer, in seconds.", ["route"])
+EVENTS = Counter(
+    "portal_events", "Committed audit events: redemptions, refusals, locks …", ["action"]
+)
+
+
+class Outbox(Collector):
+    """How many mails are in each state, asked when Prometheus asks."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """One gauge, a state a label."""
+        gauge = GaugeMetricFamily("portal_outbox_mails", "Mails in the outbox.", labels=["state"])
+        for state, count in outbox.counts().items():
+            gauge.add_metric([state], count)
+        yield gauge
+
+
+def exposition() -> bytes:
+    """All numbers, of all workers, in Prometheus' text format."""
+    registry = CollectorRegistry()
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    else:
+        registry.register(REGISTRY)
+    registry.register(Outbox())
+    return generate_latest(registry)
+
+
+def init_app(app: Flask) -> None:
+    """Count every request when it is answered, and every event when it is committed."""
+    app.before_request(_begin)
+    app.after_request(_count)
+    event.listen(db.session, "after_commit", _count_events)
+    event.listen(db.session, "after_rollback", _forget_events)
+
+
+def _begin() -> None:
+    g.began = time.perf_counter()
+
+
+def _count(response: Response) -> Response:
+    if "began" in g:
+        # The rule, not the path: a path may hold a code, and there is no end of paths.
+        rule = request.url_rule
+        route = rule.rule if rule else "none"
+        _answered(route, request.method, response.status_code).inc()
+        _seconds(route).observe(time.perf_counter() - g.began)
+    return response
+
+
+# The children of a metric are few and live as long as it does.
+@cache
+def _answered(route: str, method: str, status: int) -> Counter:
+    return REQUESTS.labels(route, method, status)
+
+
+@cache
+def _seconds(route: str) -> Histogram:
+    return SECONDS.labels(route)
+
+
+def _count_events(session: Any) -> None:
+    for action in audit.take_recorded(session):
+        EVENTS.labels(action).inc()
+
+
+def _forget_events(session: Any) -> None:
+    audit.take_recorded(session)

@@ -1,0 +1,51 @@
+"""The tables, and the questions a row can answer about itself."""
+
+from portal.models.account import Account, Installation, Role
+from portal.models.api_token import ApiToken, IssueReceipt, Scope
+from portal.models.attempt_counter import AttemptCounter
+from portal.models.audit import AuditEvent, AuditHead
+from portal.models.avatar import Avatar
+from portal.models.batch import Batch, BatchRow, BatchState, BatchUpload
+from portal.models.invitation import Invitation, Redemption, Status
+from portal.models.invitation_request import InvitationRequest, RequestState
+from portal.models.outbox import Letter, Mail, MailRefusal, MailState
+from portal.models.refused_guess import RefusedGuess
+from portal.models.second_factor import Passkey, RecoveryCode
+from portal.models.session import Session, Surface
+from portal.models.signing import RefreshToken, SigningKey
+from portal.models.verification import Purpose, Verification
+
+__all__ = [
+    "Account",
+    "ApiToken",
+    "AttemptCounter",
+    "AuditEvent",
+    "AuditHead",
+    "Avatar",
+    "Batch",
+    "BatchRow",
+    "BatchState",
+    "BatchUpload",
+    "Installation",
+    "Invitation",
+    "InvitationRequest",
+    "IssueReceipt",
+    "Letter",
+    "Mail",
+    "MailRefusal",
+    "MailState",
+    "Passkey",
+    "Purpose",
+    "RecoveryCode",
+    "Redemption",
+    "RefreshToken",
+    "RefusedGuess",
+    "RequestState",
+    "Role",
+    "Scope",
+    "Session",
+    "SigningKey",
+    "Status",
+    "Surface",
+    "Verification",
+]

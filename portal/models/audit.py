@@ -1,0 +1,52 @@
+"""The audit log: append-only, each event chained to the one before it."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.extensions import Base
+from portal.models.types import UTCDateTime
+
+
+class AuditEvent(Base):
+    """Who did what to what, and the hash that ties it to every event before.
+
+    `address` may be erased later; its digest stays in the chain, so that the chain still verifies.
+    """
+
+    __tablename__ = "audit_event"
+    __table_args__ = (
+        sa.Index("ix_audit_event_subject", "subject_id", "number"),
+        sa.Index("ix_audit_event_at", "at"),
+    )
+
+    number: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    action: Mapped[str] = mapped_column(sa.String(48))
+    actor_id: Mapped[UUID | None]
+    subject_id: Mapped[UUID | None]
+    device: Mapped[str | None] = mapped_column(sa.String(64))
+    address: Mapped[str | None] = mapped_column(sa.String(45))
+    address_digest: Mapped[str] = mapped_column(sa.String(64))
+    details: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
+    hash: Mapped[str] = mapped_column(sa.String(64))
+
+
+class AuditHead(Base):
+    """The one row that says where the chain ends; locking it puts events in order.
+
+    Events up to number `vouched` may be of a time when the chain had no key; `voucher` is the
+    keyed digest by which the portal itself vouches for them.
+    """
+
+    __tablename__ = "audit_head"
+    __table_args__ = (sa.CheckConstraint("id = 1", name="single_row"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(sa.BigInteger)
+    hash: Mapped[str] = mapped_column(sa.String(64))
+    vouched: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default=sa.text("0"))
+    voucher: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32))

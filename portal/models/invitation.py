@@ -1,0 +1,148 @@
+"""Invitations, and the ledger of their redemptions."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.extensions import Base
+from portal.models.account import Account, Role
+from portal.models.batch import Batch
+from portal.models.types import UTCDateTime, new_id, one_of
+
+
+class Status(StrEnum):
+    """What an invitation can be at a moment; computed, never stored."""
+
+    SCHEDULED = "scheduled"
+    ACTIVE = "active"
+    USED = "used"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+class Invitation(Base):
+    """One code: sealed at rest, found by its digest, used up only together with a redemption."""
+
+    __tablename__ = "invitation"
+    __table_args__ = (
+        sa.CheckConstraint("uses >= 0 AND (max_uses IS NULL OR uses <= max_uses)", name="uses"),
+        sa.CheckConstraint("max_uses IS NULL OR max_uses > 0", name="max_uses_positive"),
+        sa.Index("ix_invitation_created_by_id", "created_by_id", "id"),
+        sa.Index("ix_invitation_created_at", "created_at"),
+        sa.Index("ix_invitation_expires_at", "expires_at"),
+        sa.Index(
+            "ix_invitation_batch",
+            "batch_id",
+            "id",
+            postgresql_where=sa.text("batch_id IS NOT NULL"),
+            sqlite_where=sa.text("batch_id IS NOT NULL"),
+        ),
+        sa.Index(
+            "ix_invitation_recipient",
+            "recipient",
+            postgresql_where=sa.text("recipient IS NOT NULL"),
+            sqlite_where=sa.text("recipient IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    lookup: Mapped[bytes] = mapped_column(sa.LargeBinary(32), unique=True)
+    sealed: Mapped[bytes] = mapped_column(sa.LargeBinary(128))
+    hint: Mapped[str] = mapped_column(sa.String(4))
+    label: Mapped[str] = mapped_column(sa.String(120), default="")
+    recipient: Mapped[str | None] = mapped_column(sa.String(254))
+    recipient_name: Mapped[str | None] = mapped_column(sa.String(120))
+    language: Mapped[str | None] = mapped_column(sa.String(2))
+    batch_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("batch.id"))
+    grants_role: Mapped[Role | None] = mapped_column(one_of(Role))
+    created_by_id: Mapped[UUID] = mapped_column(sa.ForeignKey("account.id"))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    starts_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    mailed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    reminded_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    opened_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    max_uses: Mapped[int | None]
+    uses: Mapped[int] = mapped_column(default=0)
+
+    created_by: Mapped[Account] = relationship(lazy="raise")
+    batch: Mapped[Batch | None] = relationship(lazy="raise")
+
+    def status(self, now: datetime) -> Status:
+        """What the invitation is at `now`."""
+        if self.revoked_at is not None:
+            return Status.REVOKED
+        if self.expires_at is not None and self.expires_at <= now:
+            return Status.EXPIRED
+        if self.max_uses is not None and self.uses >= self.max_uses:
+            return Status.USED
+        if self.starts_at is not None and self.starts_at > now:
+            return Status.SCHEDULED
+        return Status.ACTIVE
+
+    @classmethod
+    def status_at(cls, now: datetime | sa.ColumnElement[datetime]) -> sa.ColumnElement[str]:
+        """The same question, asked of the database: an expression for queries."""
+        return sa.case(
+            (cls.revoked_at.is_not(None), sa.literal(Status.REVOKED.value)),
+            (cls.expires_at <= now, sa.literal(Status.EXPIRED.value)),
+            (cls.uses >= cls.max_uses, sa.literal(Status.USED.value)),
+            (cls.starts_at > now, sa.literal(Status.SCHEDULED.value)),
+            else_=sa.literal(Status.ACTIVE.value),
+        )
+
+    @property
+    def uses_left(self) -> int | None:
+        """How many more devices it admits; None when there is no limit."""
+        return None if self.max_uses is None else self.max_uses - self.uses
+
+    @property
+    def can_be_changed(self) -> bool:
+        """Whether revoking or extending it would still mean something."""
+        return self.revoked_at is None
+
+    @property
+    def mail_language(self) -> str | None:
+        """The language of its mails, its own or that of its batch (which must be loaded)."""
+        return self.language or (self.batch.language if self.batch else None)
+
+    @property
+    def can_be_mailed(self) -> bool:
+        """Whether it is bound to one mailbox, not to a whole organisation or to nobody."""
+        return self.recipient is not None and not self.recipient.startswith("@")
+
+    def suits(self, email: str) -> bool:
+        """Whether `email` (normalised) is the address, or of the domain, it is bound to."""
+        if self.recipient is None:
+            return True
+        if self.recipient.startswith("@"):
+            return "@" + email.rpartition("@")[2] == self.recipient
+        return email == self.recipient
+
+
+class Redemption(Base):
+    """One device let in by one invitation. The ledger: rows are added, and never taken back.
+
+    The account a person makes later is written beside; when they leave, only its id stays.
+    """
+
+    __tablename__ = "redemption"
+    __table_args__ = (
+        sa.UniqueConstraint("invitation_id", "device", name="uq_redemption_invitation_device"),
+        sa.Index("ix_redemption_at", "at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    invitation_id: Mapped[UUID] = mapped_column(sa.ForeignKey("invitation.id"))
+    device: Mapped[str] = mapped_column(sa.String(64))
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    address: Mapped[str | None] = mapped_column(sa.String(45))
+    client: Mapped[str | None] = mapped_column(sa.String(255))
+    email: Mapped[str | None] = mapped_column(sa.String(254))
+    account_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("account.id"))
+
+    invitation: Mapped[Invitation] = relationship(lazy="raise")

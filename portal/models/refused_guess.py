@@ -1,0 +1,22 @@
+"""Wrong codes, kept a short while for the desk that helps people in."""
+
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.extensions import Base
+from portal.models.types import UTCDateTime, new_id
+
+
+class RefusedGuess(Base):
+    """What a device entered that opens nothing, sealed as codes are: it may be nearly one."""
+
+    __tablename__ = "refused_guess"
+    __table_args__ = (sa.Index("ix_refused_guess_device", "device", "at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    device: Mapped[str] = mapped_column(sa.String(64))
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    sealed: Mapped[bytes] = mapped_column(sa.LargeBinary(128))

@@ -1,0 +1,62 @@
+"""Codes and links that were mailed, or handed out between two steps; each is good once."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.extensions import Base
+from portal.models.account import Account
+from portal.models.types import UTCDateTime, new_id, one_of
+
+
+class Purpose(StrEnum):
+    """What a verification is good for, and for nothing else (case 46)."""
+
+    ACTIVATION = "activation"
+    RESET = "reset"
+    NEW_PASSWORD = "new_password"  # noqa: S105 - the step after a reset's code
+    NEW_EMAIL = "new_email"
+    SIGN_IN = "sign_in"
+    SECOND_FACTOR = "second_factor"
+
+
+class Verification(Base):
+    """Something secret an account was sent. Digests alone stay once the mail is gone.
+
+    `digest` is of the code (keyed, for codes are short), `link_digest` of the link's token.
+    `sealed` holds both for the mail that is still to be sent to `email`; its link leads to the
+    page of the `dialect` that asked for it.
+    """
+
+    __tablename__ = "verification"
+    __table_args__ = (
+        sa.CheckConstraint(
+            "purpose IN ('activation', 'reset', 'new_password', 'new_email', 'sign_in', "
+            "'second_factor')",
+            name="purpose_known",
+        ),
+        sa.Index("ix_verification_account", "account_id", "purpose"),
+        sa.Index("ix_verification_expires_at", "expires_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    account_id: Mapped[UUID] = mapped_column(sa.ForeignKey("account.id", ondelete="CASCADE"))
+    purpose: Mapped[Purpose] = mapped_column(one_of(Purpose))
+    email: Mapped[str | None] = mapped_column(sa.String(254))
+    dialect: Mapped[str | None] = mapped_column(sa.String(16))
+    digest: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32))
+    link_digest: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32), unique=True)
+    sealed: Mapped[bytes | None] = mapped_column(sa.LargeBinary(256))
+    misses: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    account: Mapped[Account] = relationship(lazy="raise")
+
+    def lives(self, now: datetime) -> bool:
+        """Whether its link is still good at `now`."""
+        return self.used_at is None and self.expires_at > now

@@ -1,0 +1,65 @@
+"""The mails to account holders, text and HTML; the words are those of `portal.languages`."""
+
+from urllib.parse import urlsplit
+
+from flask import render_template
+
+from portal.config import settings
+from portal.domain.account_mails import Notice
+from portal.filters import browser
+from portal.languages import LANGUAGES, Language
+from portal.messages import Letter
+from portal.models import Mail
+
+# Nobody is to answer a program (RFC 3834).
+HEADERS = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}
+# Whoever did not expect one of these may well leave it at that.
+HARMLESS = {"activation", "new_email", "account_exists"}
+# To which page of the portal the button leads; {token} is the link's.
+PATHS = {
+    "activation": "/activation/{token}",
+    "new_email": "/account/email/{token}",
+    "new_sign_in": "/reset",
+    "account_exists": "/login",
+}
+# Where a dialect's document names a page of its own.
+PATHS_OF_DIALECTS = {("activation", "okami"): "/okami/auth/active/{token}"}
+
+
+def render(mail: Mail, notice: Notice) -> Letter:
+    """The message of a row, as it would be sent now.
+
+    It holds nothing that its reader did not write or confirm: whoever signs strangers up must not
+    be able to write to them in our name.
+    """
+    language = LANGUAGES[notice.account.language]
+    values = _values(notice, language)
+    path = PATHS_OF_DIALECTS.get((mail.kind, notice.dialect or ""), PATHS.get(mail.kind, ""))
+    shown: dict[str, object] = {
+        "language": language,
+        "message": language.messages[mail.kind].format(**values),
+        "code": notice.code,
+        "link": settings.base_url + path.format(token=notice.token) if path else "",
+        "button": language.buttons.get(mail.kind, ""),
+        "closing": language.unexpected if mail.kind in HARMLESS else "",
+        "values": values,
+    }
+    letter = Letter(
+        subject=language.subjects[mail.kind].format(**values),
+        recipients=[mail.recipient],
+        body=render_template("mail/notice.txt", **shown),
+        html=render_template("mail/notice.html", **shown),
+    )
+    letter.msgId = f"<{mail.id}@{urlsplit(settings.base_url).hostname}>"
+    letter.extra_headers = HEADERS
+    return letter
+
+
+def _values(notice: Notice, language: Language) -> dict[str, str]:
+    session = notice.session
+    return {
+        "site": settings.site_name,
+        "client": browser(session.client) if session else "",
+        "address": (session.address if session else None) or "?",
+        "moment": language.moment(session.created_at) if session else "",
+    }

@@ -1,0 +1,166 @@
+"""What every answer carries: the content policy, and the manners of cookies and bodies."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import lru_cache
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from flask import Flask, Request, Response, current_app, request, session
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import BadRequest
+from werkzeug.sansio.utils import host_is_trusted
+from werkzeug.utils import cached_property
+
+from portal.config import Settings, settings
+from portal.domain.errors import BadInput, ForeignOrigin
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication, WSGIEnvironment
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # A shared link carries its code in the address: no other site needs to learn it. (`no-referrer`
+    # would also turn the Origin of our own forms into "null".)
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+LARGEST_BODY = 1024 * 1024  # bytes
+LARGEST_UPLOAD = 6 * 1024 * 1024  # bytes: room for a file that is a little too large to be told so
+# For an answer whose address changes with its content.
+CONTENT_FOR_EVER = "public, max-age=31536000, immutable"
+
+
+class CarefulRequest(Request):
+    """A request that tells garbage from a fault of ours, and measures what comes unmeasured."""
+
+    @cached_property
+    def args(self) -> MultiDict[str, str]:
+        """The query; Werkzeug's own would break at bytes that are not UTF-8."""
+        try:
+            return super().args
+        except UnicodeDecodeError as error:
+            raise BadRequest from error
+
+    @cached_property
+    def stream(self) -> IO[bytes]:
+        """The body. Werkzeug would cut a chunked one off at the limit, and not say so."""
+        stream = super().stream
+        if self.content_length is not None:
+            return stream
+        body = stream.read()
+        stream.read(1)  # raises RequestEntityTooLarge at the limit
+        return BytesIO(body)
+
+
+def flask_config(settings: Settings) -> dict[str, object]:
+    """The part of Flask's configuration that keeps cookies, bodies and hosts in order."""
+    return {
+        "SESSION_COOKIE_NAME": "__Host-session" if settings.https else "session",
+        "SESSION_COOKIE_SECURE": settings.https,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        # The rows in the table `session` decide when a session ends, not the cookie.
+        "PERMANENT_SESSION_LIFETIME": timedelta(days=31),
+        "SESSION_REFRESH_EACH_REQUEST": False,
+        "WTF_CSRF_TIME_LIMIT": None,
+        "WTF_CSRF_SSL_STRICT": False,  # it asks for a Referer, which some strip; Origin is checked
+        "MAX_CONTENT_LENGTH": LARGEST_BODY,
+        "MAX_FORM_MEMORY_SIZE": LARGEST_BODY,
+        "MAX_FORM_PARTS": 200,
+        "COMPRESS_MIMETYPES": ["text/html", "text/css", "text/javascript", "image/svg+xml"],
+    }
+
+
+def init_app(app: Flask) -> None:
+    """Refuse unknown hosts and foreign origins, and put the headers on every answer."""
+    app.request_class = CarefulRequest
+    app.url_value_preprocessor(_allow_uploads)
+    app.wsgi_app = _with_headers(app.wsgi_app, _headers(app.extensions["portal.settings"]))  # type: ignore[method-assign, assignment]
+    app.before_request(_refuse_unknown_hosts)
+    app.before_request(_refuse_foreign_origins)
+    app.after_request(_forbid_keeping)
+
+
+def _allow_uploads(endpoint: str | None, _values: object) -> None:
+    """Raise the limit for a view that says so, before the CSRF check reads the body.
+
+    Guards come after that; so whoever has no session may send a picture, and no list of guests.
+    """
+    view = current_app.view_functions.get(endpoint or "")
+    if largest := getattr(view, "largest_body", 0):
+        known = "_user_id" in session
+        request.max_content_length = largest if known else min(largest, LARGEST_UPLOAD)
+
+
+def _refuse_unknown_hosts() -> None:
+    """Answer only to our own name. (Flask's TRUSTED_HOSTS leaves its error page without URLs.)"""
+    if not _is_ours(request.host, settings.public_url):
+        raise BadInput("The portal does not answer to this name.")
+
+
+@lru_cache(maxsize=64)
+def _is_ours(host: str, public_url: str) -> bool:
+    return not public_url or host_is_trusted(host, [urlsplit(public_url).hostname or ""])
+
+
+def _refuse_foreign_origins() -> None:
+    """A form of another site is refused by its Origin, beside the CSRF token.
+
+    Browsers send `Origin` with every POST; programs do not, and need no cookie either.
+    """
+    origin = request.headers.get("Origin")
+    if origin is None or request.method in {"GET", "HEAD", "OPTIONS"}:
+        return
+    if origin not in {request.host_url.rstrip("/"), settings.base_url}:
+        raise ForeignOrigin
+
+
+def _headers(chosen: Settings) -> list[tuple[str, str]]:
+    """What never differs from one answer to the next."""
+    transport = {"Strict-Transport-Security": "max-age=31536000"} if chosen.https else {}
+    return list((HEADERS | transport).items())
+
+
+def _with_headers(
+    application: "WSGIApplication", headers: list[tuple[str, str]]
+) -> "WSGIApplication":
+    """`application`, whose every answer carries `headers`; Werkzeug would check each anew."""
+
+    def with_headers(environ: "WSGIEnvironment", start_response: Any) -> Iterable[bytes]:
+        def start(status: str, own: list[tuple[str, str]], error: Any = None) -> Any:
+            said = {name for name, _ in own}  # a view may say otherwise
+            return start_response(
+                status, own + [one for one in headers if one[0] not in said], error
+            )
+
+        return application(environ, start)
+
+    return with_headers
+
+
+def _forbid_keeping(response: Response) -> Response:
+    is_for_ever = response.headers.get("Cache-Control") == CONTENT_FOR_EVER
+    if not (is_for_ever or request.endpoint == "static") or response.status_code >= 400:
+        # Neither Back after signing out nor a shared cache may bring a page with codes again.
+        response.headers["Cache-Control"] = "no-store"
+    return response
