@@ -1,0 +1,76 @@
+"""For load balancers and Prometheus: does the process live, can it work, what does it count?"""
+
+from datetime import timedelta
+from hmac import compare_digest
+from ipaddress import ip_address
+
+from flask import Blueprint, Response, jsonify, request
+from prometheus_client import CONTENT_TYPE_LATEST
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal import metrics, schema
+from portal.clock import utcnow
+from portal.config import settings
+from portal.domain import outbox
+from portal.domain.errors import NotAllowed
+from portal.extensions import db, limiter
+from portal.guards import public
+
+blueprint = Blueprint("health", __name__)
+
+STUCK_AFTER = timedelta(minutes=15)
+
+
+@blueprint.get("/healthz")
+@limiter.exempt
+@public
+def alive() -> Response:
+    """The process answers."""
+    return jsonify({"status": "ok"})
+
+
+@blueprint.get("/readyz")
+@limiter.exempt
+@public
+def ready() -> Response:
+    """The database answers, its tables are the newest, and mail moves."""
+    try:
+        checks = {
+            "database": True,
+            "migrations": schema.is_newest(),
+            "outbox": not _is_outbox_stuck(),
+        }
+    except SQLAlchemyError:
+        db.session.rollback()
+        checks = {"database": False}
+    is_ready = all(checks.values())
+    response = jsonify({"status": "ok" if is_ready else "error", "checks": checks})
+    response.status_code = 200 if is_ready else 503
+    return response
+
+
+@blueprint.get("/metrics")
+@limiter.exempt
+@public
+def numbers() -> Response:
+    """The numbers, for whoever holds `METRICS_TOKEN`; without one, for this machine only."""
+    if not _may_scrape():
+        raise NotAllowed
+    return Response(metrics.exposition(), content_type=CONTENT_TYPE_LATEST)
+
+
+def _may_scrape() -> bool:
+    token = settings.metrics_token.get_secret_value()
+    if token:
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        return compare_digest(given.encode(), token.encode())
+    # A proxy on this machine speaks for others, and says so.
+    is_forwarded = "X-Forwarded-For" in request.headers or "Forwarded" in request.headers
+    return not is_forwarded and ip_address(request.remote_addr or "0.0.0.0").is_loopback  # noqa: S104
+
+
+def _is_outbox_stuck() -> bool:
+    """Whether a mail that could be sent has been due for long: no worker runs."""
+    if not settings.mail_url.get_secret_value():
+        return False
+    return outbox.is_overdue(STUCK_AFTER, now=utcnow())

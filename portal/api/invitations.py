@@ -1,0 +1,293 @@
+"""The dialect of the former invitation service: `/api/v1`, to the letter of its document.
+
+Views parse, call the same verbs as the pages, and answer; how an error is worded is decided in one
+place, `words`. The contract is `contracts/invitations-mechanism.md`.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, Response, jsonify, request
+
+from portal.api import schemas, words
+from portal.api.replies import reply
+from portal.clock import utcnow
+from portal.config import settings
+from portal.domain import (
+    accounts,
+    emails,
+    history,
+    invitations,
+    listings,
+    redemptions,
+    signed_tokens,
+)
+from portal.domain.errors import BadInput, NotFound, PasswordsDiffer, PortalError
+from portal.domain.history import Query
+from portal.domain.invitations import Once, Terms
+from portal.domain.listings import Listed
+from portal.domain.origin import Origin
+from portal.guards import bearer_required, current_bearer, public
+from portal.models import Invitation, Role, Scope, Status, Surface
+
+blueprint = Blueprint("api", __name__)
+
+LONGEST_KEY = 255
+
+# The wire knows three states.
+WIRE_STATUS = {
+    Status.ACTIVE: "active",
+    Status.USED: "used",
+    Status.EXPIRED: "in_active",
+    Status.REVOKED: "in_active",
+    Status.SCHEDULED: "in_active",
+}
+
+
+@blueprint.get("/ping")
+@public
+def ping() -> Response:
+    """Whether anybody is there."""
+    return jsonify({"status": "ok", "message": "pong!"})
+
+
+@blueprint.get("/api/v1/test")
+@public
+def up() -> Response:
+    """Whether anybody is there, in other words."""
+    return jsonify("server Up!")
+
+
+@blueprint.post("/api/v1/admin/register")
+@public
+def register() -> Response:
+    """Add an admin."""
+    body = schemas.body(schemas.Registration)
+    if body.password != body.confirm_password:
+        raise PasswordsDiffer
+    accounts.register(
+        email=body.email,
+        username=body.username,
+        password=body.password,
+        invitation_code=body.invitation_code,
+        origin=_origin(),
+        now=utcnow(),
+    )
+    return _ok(None)
+
+
+@blueprint.post("/api/v1/admin/login")
+@public
+def login() -> Response:
+    """Sign an admin in, for an hour."""
+    body, now = schemas.body(schemas.Credentials), utcnow()
+    session = accounts.sign_in(
+        emails.normalise(body.email),
+        body.password,
+        origin=_origin(),
+        now=now,
+        surface=Surface.API,
+        lasts=signed_tokens.ADMIN_LASTS,
+        least=Role.ADMIN,
+    )
+    token = signed_tokens.admin(session, now=now)
+    return _ok({"token": token, "expiredAt": session.expires_at.isoformat(timespec="seconds")})
+
+
+@blueprint.post("/api/v1/admin/logout")
+@bearer_required(Scope.READ)
+def logout() -> Response:
+    """End the session a token names. API tokens are revoked in the portal instead."""
+    session = current_bearer().session
+    if session is None:
+        raise BadInput
+    accounts.sign_out(session, origin=_origin(), now=utcnow())
+    return _ok(None)
+
+
+@blueprint.route("/api/v1/admin/invitation/generate", methods=["GET", "POST"])
+@bearer_required(Scope.ISSUE)
+def generate() -> Response:
+    """Issue a code. GET is what the document says; POST is the proper verb."""
+    in_body = request.method == "POST" and request.get_data()
+    options = schemas.body(schemas.Options) if in_body else schemas.query(schemas.Options)
+    now = utcnow()
+    invitation = invitations.issue(
+        Terms(
+            label=options.label,
+            max_uses=options.max_uses,
+            expires_at=now + timedelta(days=options.expires_in_days or settings.invitation_days),
+        ),
+        by=current_bearer().account,
+        origin=_origin(),
+        now=now,
+        once=_once(options),
+    )
+    return _ok(_brief(invitation, now))
+
+
+@blueprint.get("/api/v1/admin/invitation/history")
+@bearer_required(Scope.READ)
+def index() -> Response:
+    """One's own invitations, newest first: by page number, or by cursor."""
+    view, now = schemas.query(schemas.HistoryView), utcnow()
+    query = Query(
+        text=view.q,
+        statuses=tuple(state for state, word in WIRE_STATUS.items() if word == view.status),
+        size=view.size,
+        cursor=view.cursor or "",
+    )
+    number = view.page if view.cursor is None else None
+    page = listings.page(query, by=current_bearer().account, now=now, number=number)
+    paginations: dict[str, Any] = {
+        "page": view.page,
+        "size": view.size,
+        "total_record": page.total,
+        "total_page": -(-page.total // view.size),
+    }
+    if view.cursor is not None:
+        paginations["next_cursor"] = page.next
+    return _ok({"paginations": paginations, "data": _told(page.rows)})
+
+
+@blueprint.get("/api/v1/admin/invitation/<uuid:id>")
+@bearer_required(Scope.READ)
+def show(id: UUID) -> Response:
+    """One of one's own invitations, with whom it let in."""
+    invitation = _own(id)
+    admitted = [
+        {"id": str(row.id), "at": _time(row.at), "email": row.email}
+        for row in history.redemptions_of(invitation)
+    ]
+    return _ok(_whole(invitation, utcnow()) | {"redemptions": admitted})
+
+
+@blueprint.post("/api/v1/admin/invitation/<uuid:id>/revoke")
+@bearer_required(Scope.MANAGE)
+def revoke(id: UUID) -> Response:
+    """Revoke for good."""
+    body = schemas.body(schemas.Revocation, optional=True)
+    ended = invitations.revoke(
+        _own(id),
+        by=current_bearer().account,
+        origin=_origin(),
+        now=utcnow(),
+        end_sessions=body.end_sessions,
+    )
+    return _ok({"id": str(id), "status": "in_active", "sessions_ended": ended})
+
+
+@blueprint.post("/api/v1/admin/invitation/<uuid:id>/extend")
+@bearer_required(Scope.MANAGE)
+def extend(id: UUID) -> Response:
+    """Set a new end."""
+    body, now = schemas.body(schemas.Extension), utcnow()
+    days = body.expires_in_days
+    invitation = invitations.extend(
+        _own(id),
+        expires_at=now + timedelta(days=days) if days else body.expires_at,
+        by=current_bearer().account,
+        origin=_origin(),
+        now=now,
+    )
+    return _ok(_whole(invitation, now))
+
+
+@blueprint.get("/api/v1/invitation/<code>")
+@public
+def validate(code: str) -> Response:
+    """What a code would open. It costs no try."""
+    now = utcnow()
+    return _ok(_brief(redemptions.check(code, origin=_origin(), now=now), now))
+
+
+@blueprint.post("/api/v1/user/login/<code>")
+@public
+def redeem(code: str) -> Response:
+    """Let a device in by its code."""
+    if not request.headers.get("deviceId", "").strip():
+        return _error(*words.NO_DEVICE)
+    body = schemas.body(schemas.Redeeming, optional=True)
+    redemptions.redeem(code, origin=_origin(), now=utcnow(), email=body.email)
+    return _ok("Login Successful")
+
+
+def answer(error: Exception, status: int) -> Response:
+    """An error in the words of the document."""
+    if isinstance(error, PortalError):
+        return _error(*words.of_refusal(error, request.endpoint))
+    return _error(*words.of_fault(status))
+
+
+def _origin() -> Origin:
+    """The device a client names itself by; a client that names none is known by its address."""
+    device = request.headers.get("deviceId", "").strip()
+    address = request.remote_addr or ""
+    return Origin(
+        device=f"api:{device}" if device else f"program:{address}",
+        address=address,
+        client=request.headers.get("User-Agent", ""),
+    )
+
+
+def _once(options: schemas.Options) -> Once | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= LONGEST_KEY:
+        raise BadInput
+    return Once(key, options.model_dump_json())
+
+
+def _own(id: UUID) -> Invitation:
+    """Somebody else's invitation does not exist."""
+    invitation = invitations.get(id)
+    if invitation.created_by_id != current_bearer().account.id:
+        raise NotFound
+    return invitation
+
+
+def _brief(invitation: Invitation, now: datetime) -> dict[str, Any]:
+    return {
+        "code": invitations.code_of(invitation),
+        "status": WIRE_STATUS[invitation.status(now)],
+        "expired_at": _time(invitation.expires_at),
+    }
+
+
+def _told(rows: Sequence[Listed]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": str(row.id),
+            "code": code,
+            "status": WIRE_STATUS[row.status],
+            "created_by": str(row.created_by_id),
+            "created_at": _time(row.created_at),
+            "expired_at": _time(row.expires_at),
+        }
+        for row, code in zip(rows, invitations.codes_of(rows), strict=True)
+    ]
+
+
+def _whole(invitation: Invitation, now: datetime) -> dict[str, Any]:
+    (row,) = _told([listings.listed(invitation, now=now)])
+    return row | {
+        "label": invitation.label,
+        "max_uses": invitation.max_uses,
+        "uses": invitation.uses,
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    """RFC 3339 with offset; None for what never ends."""
+    return None if moment is None else moment.isoformat()
+
+
+def _ok(data: object) -> Response:
+    return reply({"status": "ok", "message": "success", "data": data})
+
+
+def _error(message: str, status: int) -> Response:
+    return reply({"status": "error", "message": message}, status)

@@ -1,0 +1,168 @@
+"""The JSON that programs send: its shape only. A body that does not fit is `BadInput`."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal, TypeVar
+
+from flask import request
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+
+from portal.domain.errors import BadInput
+
+
+def _digits(value: object) -> object:
+    """In a query `5` is a number; `5.0`, `1_000` and ` 5` are none."""
+    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+        raise ValueError("not a whole number")
+    return value
+
+
+def _within_reach(moment: datetime) -> datetime:
+    """Years that neither another time zone nor the database can write are nobody's wish."""
+    if not 2000 <= moment.year < 3000:
+        raise ValueError("out of reach")
+    return moment.astimezone(UTC)
+
+
+Text = Annotated[str, Field(min_length=1, max_length=254)]
+Password = Annotated[str, Field(min_length=1, max_length=1024)]
+# Line breaks, NUL and other control characters have no place in a label.
+Label = Annotated[str, Field(max_length=120, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+Line = Annotated[str, Field(max_length=100)]
+Moment = Annotated[AwareDatetime, Field(strict=False), AfterValidator(_within_reach)]
+WHOLE = BeforeValidator(_digits)
+Model = TypeVar("Model", bound="Body")
+
+
+class Body(BaseModel):
+    """A JSON object. Types are not converted, save in a query: a number is not a name."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class Registration(Body):
+    """A new admin."""
+
+    username: Text
+    email: Text
+    password: Password
+    confirm_password: Password
+    invitation_code: Annotated[str, Field(max_length=100)] | None = None
+
+
+class Credentials(Body):
+    """An admin's e-mail and password."""
+
+    email: Text
+    password: Password
+
+
+class Login(Body):
+    """A name (username or e-mail) and a password, as the mobile dialect has them."""
+
+    username: Text
+    password: Password
+
+
+class SignUp(Body):
+    """A new member, as the sadhelx dialect has it."""
+
+    username: Text
+    email: Text
+    password: Password
+    firstname: Line | None = None
+    lastname: Line | None = None
+    phonenumber: Line | None = None
+    invitation_code: Annotated[str, Field(max_length=100)] | None = None
+
+
+class Identity(Body):
+    """An e-mail or a username."""
+
+    identity: Text
+
+
+class IdentityAndPassword(Identity):
+    """Whoever signs in."""
+
+    password: Password
+
+
+class IdentityAndCode(Identity):
+    """Whoever was mailed a code, and the code."""
+
+    code: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class NewPassword(IdentityAndCode):
+    """A new password, twice, with the code that the mailed one was exchanged for."""
+
+    password: Password
+    password_re: Password
+
+
+class Options(Body):
+    """The terms of a new invitation, from a JSON body or from the query."""
+
+    label: Label = ""
+    max_uses: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] = 1
+    expires_in_days: Annotated[int, Field(ge=1, le=3650), WHOLE] | None = None
+
+
+class HistoryView(Body):
+    """Which page of the history, and which invitations."""
+
+    page: Annotated[int, Field(ge=1, le=2**31), WHOLE] = 1
+    size: Annotated[int, Field(ge=1, le=100), WHOLE] = 5
+    status: Literal["active", "in_active", "used"] | None = None
+    q: Annotated[str, Field(max_length=120)] = ""
+    cursor: Annotated[str, Field(max_length=1000)] | None = None
+
+
+class Revocation(Body):
+    """Whether those it let in are to leave."""
+
+    end_sessions: bool = False
+
+
+class Extension(Body):
+    """A new end: days from now, or a moment, or neither for no end."""
+
+    expires_in_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    expires_at: Moment | None = None
+
+
+class Redeeming(Body):
+    """For an invitation bound to an address: whose it is."""
+
+    email: Annotated[str, Field(max_length=254)] | None = None
+
+
+def body(model: type[Model], *, optional: bool = False) -> Model:
+    """The JSON body as `model`; where it is `optional`, nothing at all will do."""
+    if optional and not request.get_data():
+        return _fit(model, {})
+    if not request.is_json:
+        raise BadInput
+    return _fit(model, request.get_json(silent=True))
+
+
+def query(model: type[Model]) -> Model:
+    """The query string as `model`. A parameter given twice is one too many."""
+    if any(len(values) > 1 for _, values in request.args.lists()):
+        raise BadInput
+    return _fit(model, request.args.to_dict(), strict=False)
+
+
+def _fit(model: type[Model], data: object, *, strict: bool | None = None) -> Model:
+    try:
+        return model.model_validate(data, strict=strict)
+    except ValidationError as error:
+        raise BadInput from error

@@ -1,0 +1,52 @@
+"""What people send about their own account."""
+
+from wtforms import PasswordField, SelectField, StringField, TelField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import InputRequired, Length
+
+from portal.forms import NO_EMAIL, AddressField, CodeField, EmailAddress, Form, one_line
+
+
+class ProfileForm(Form):
+    """Who somebody is."""
+
+    username = StringField(
+        "Username", [InputRequired("Choose a username."), Length(max=32), one_line]
+    )
+    first_name = StringField("First name", [Length(max=80), one_line])
+    last_name = StringField("Last name", [Length(max=80), one_line])
+    phone = TelField("Telephone", [Length(max=40), one_line])
+    language = SelectField(
+        "Language of our mails",
+        choices=[SelectChoice("en", "English"), SelectChoice("id", "Bahasa Indonesia")],
+    )
+
+
+class PasswordForm(Form):
+    """A new password, by whoever knows the one before."""
+
+    current_password = PasswordField("Your password now", [InputRequired("Enter your password.")])
+    password = PasswordField("New password", [InputRequired("Choose a password."), Length(max=256)])
+
+
+class NewEmailForm(Form):
+    """A new e-mail, to be confirmed there."""
+
+    email = AddressField(
+        "New e-mail", [InputRequired("Enter your new e-mail."), EmailAddress(NO_EMAIL)]
+    )
+    current_password = PasswordField("Your password", [InputRequired("Enter your password.")])
+
+
+class CodeForm(Form):
+    """The code that was mailed."""
+
+    code = CodeField(
+        "Code from the mail", [InputRequired("Enter the code from the mail."), Length(max=100)]
+    )
+
+
+class DeletionForm(Form):
+    """Somebody leaves for good."""
+
+    current_password = PasswordField("Your password", [InputRequired("Enter your password.")])

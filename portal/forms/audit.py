@@ -1,0 +1,26 @@
+"""How the owner looks through the audit log."""
+
+from wtforms import DateField, HiddenField, IntegerField, SearchField, StringField
+from wtforms.validators import UUID, Length, NumberRange, Optional
+
+from portal.forms import Form
+
+LAST = 2**63 - 1
+
+
+class TrailForm(Form):
+    """The view of the log, as it stands in the URL: no CSRF token, for it changes nothing."""
+
+    class Meta(Form.Meta):  # type: ignore[name-defined]
+        """A GET form."""
+
+        csrf = False
+
+    q = SearchField("Search", [Length(max=120)])
+    action = StringField("Action", [Length(max=48)])
+    actor = StringField("Who", [Length(max=32)])
+    since = DateField("From", [Optional()])
+    until = DateField("Until", [Optional()])
+    subject = HiddenField(validators=[Optional(), UUID()])
+    before = IntegerField(validators=[Optional(), NumberRange(0, LAST)])
+    after = IntegerField(validators=[Optional(), NumberRange(0, LAST)])

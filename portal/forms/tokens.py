@@ -1,0 +1,21 @@
+"""What staff send about API tokens."""
+
+from wtforms import IntegerField, SelectChoice, SelectField, StringField
+from wtforms.validators import InputRequired, Length, NumberRange, Optional
+
+from portal.forms import Form, one_line
+
+
+class TokenForm(Form):
+    """A new API token."""
+
+    name = StringField("Name", [InputRequired("Name the program."), Length(max=80), one_line])
+    scope = SelectField(
+        "May",
+        choices=[
+            SelectChoice("read", "read the history"),
+            SelectChoice("issue", "read, and issue codes"),
+            SelectChoice("manage", "read, issue, revoke and extend"),
+        ],
+    )
+    days = IntegerField("Valid for days", [Optional(), NumberRange(1, 3650)])

@@ -1,0 +1,130 @@
+"""What people see and change of their own account."""
+
+from uuid import UUID
+
+from flask import Blueprint, Response, flash, json, redirect, render_template, session, url_for
+from flask.typing import ResponseReturnValue
+
+from portal.clock import utcnow
+from portal.devices import origin
+from portal.domain import accounts, departures, own_data, phones, profiles, second_factors, sessions
+from portal.domain.profiles import Profile
+from portal.forms.account import DeletionForm, ProfileForm
+from portal.guards import account_required, current_account, current_session
+from portal.web.outcomes import refusals_on
+
+blueprint = Blueprint("account", __name__, url_prefix="/account")
+
+
+@blueprint.get("")
+@account_required
+def index() -> str:
+    """All there is about the account, and where to change it."""
+    account, now = current_account(), utcnow()
+    return render_template(
+        "account/index.html",
+        phone=phones.spaced(account.phone) if account.phone else "",
+        language=profiles.LANGUAGES[account.language],
+        has_second_step=second_factors.are_set_up(account),
+        living=len(sessions.living_of(account.id, now=now)),
+    )
+
+
+@blueprint.get("/profile")
+@account_required
+def profile() -> str:
+    """The form of the profile, as it is."""
+    return render_template("account/profile.html", form=ProfileForm(None, obj=current_account()))
+
+
+@blueprint.post("/profile")
+@account_required
+def change_profile() -> ResponseReturnValue:
+    """Change the profile."""
+    form = ProfileForm()
+    if form.validate_on_submit():
+        with refusals_on(form):
+            profiles.change(
+                current_account(),
+                _profile(form),
+                username=form.username.data or "",
+                origin=origin(),
+                now=utcnow(),
+            )
+            flash("Your profile is changed.")
+            return redirect(url_for("account.index"), 303)
+    return render_template("account/profile.html", form=form), 422
+
+
+@blueprint.get("/sessions")
+@account_required
+def where() -> str:
+    """Where the account is signed in."""
+    living = sessions.living_of(current_account().id, now=utcnow())
+    return render_template("account/sessions.html", living=living, here=current_session())
+
+
+@blueprint.post("/sessions/<uuid:id>/closure")
+@account_required
+def end_session(id: UUID) -> ResponseReturnValue:
+    """Sign out in one place; here, too, if that is the one."""
+    ending = sessions.one_of(current_account().id, id, now=utcnow())
+    is_here = ending is current_session()
+    accounts.sign_out(ending, origin=origin(), now=utcnow())
+    if is_here:
+        session.clear()
+        return redirect(url_for("auth.login"), 303)
+    flash("Signed out there.")
+    return redirect(url_for("account.where"), 303)
+
+
+@blueprint.post("/sessions/closure")
+@account_required
+def end_other_sessions() -> ResponseReturnValue:
+    """Sign out everywhere but here."""
+    if here := current_session():
+        ended = accounts.sign_out_elsewhere(here, origin=origin(), now=utcnow())
+        flash(f"Signed out everywhere else: {ended}.")
+    return redirect(url_for("account.where"), 303)
+
+
+@blueprint.post("/export")
+@account_required
+def export() -> Response:
+    """Everything that is kept about this person, as a file."""
+    found = own_data.export_of(current_account(), origin=origin(), now=utcnow())
+    response = Response(json.dumps(found, indent=2), mimetype="application/json")
+    response.headers["Content-Disposition"] = "attachment; filename=my-data.json"
+    return response
+
+
+@blueprint.get("/deletion")
+@account_required
+def deletion() -> str:
+    """The question before an account is deleted."""
+    return render_template("account/deletion.html", form=DeletionForm(formdata=None))
+
+
+@blueprint.post("/deletion")
+@account_required
+def delete() -> ResponseReturnValue:
+    """Delete the account for good."""
+    form = DeletionForm()
+    if form.validate_on_submit():
+        with refusals_on(form):
+            departures.erase(
+                current_account(), form.current_password.data or "", origin=origin(), now=utcnow()
+            )
+            session.clear()
+            flash("Your account is deleted.")
+            return redirect(url_for("landing.index"), 303)
+    return render_template("account/deletion.html", form=form), 422
+
+
+def _profile(form: ProfileForm) -> Profile:
+    return Profile(
+        first_name=form.first_name.data or "",
+        last_name=form.last_name.data or "",
+        phone=form.phone.data or "",
+        language=form.language.data or "",
+    )

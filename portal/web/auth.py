@@ -1,0 +1,104 @@
+"""Register, sign in, sign out."""
+
+from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import login_user
+
+from portal.clock import utcnow
+from portal.devices import origin
+from portal.domain import accounts, sign_ins
+from portal.domain.sign_ins import SecondStep
+from portal.forms.auth import RegisterForm, SignInForm
+from portal.guards import account_required, current_session, public
+from portal.models import Session
+from portal.web.outcomes import refusals_on
+from portal.web.redirects import local_path
+
+blueprint = Blueprint("auth", __name__)
+
+
+@blueprint.get("/login")
+@public
+def login() -> ResponseReturnValue:
+    """The form to sign in."""
+    return render_template("auth/login.html", form=SignInForm(formdata=None))
+
+
+@blueprint.post("/login")
+@public
+def sign_in() -> ResponseReturnValue:
+    """Sign in, in a new session."""
+    form = SignInForm()
+    if form.validate_on_submit():
+        with refusals_on(form):
+            step = sign_ins.begin(
+                form.identity.data or "",
+                form.password.data or "",
+                origin=origin(),
+                now=utcnow(),
+                replaces=current_session(),
+            )
+            return _go_on(step)
+    return render_template("auth/login.html", form=form), 422
+
+
+@blueprint.get("/register")
+@public
+def registration() -> ResponseReturnValue:
+    """The form to register as staff."""
+    form = RegisterForm(formdata=None, code=request.args.get("code", ""))
+    return render_template("auth/register.html", form=form, mode=accounts.registration())
+
+
+@blueprint.post("/register")
+@public
+def register() -> ResponseReturnValue:
+    """Register, and go on signed in."""
+    form = RegisterForm()
+    if form.validate_on_submit():
+        with refusals_on(form):
+            account = accounts.register(
+                email=form.email.data or "",
+                username=form.username.data or "",
+                password=form.password.data or "",
+                invitation_code=form.code.data,
+                origin=origin(),
+                now=utcnow(),
+            )
+            return enter(
+                accounts.start_session(
+                    account, origin=origin(), now=utcnow(), replaces=current_session()
+                )
+            )
+    return render_template("auth/register.html", form=form, mode=accounts.registration()), 422
+
+
+@blueprint.post("/logout")
+@account_required
+def logout() -> ResponseReturnValue:
+    """End the session at once."""
+    if ending := current_session():
+        accounts.sign_out(ending, origin=origin(), now=utcnow())
+    session.clear()
+    return redirect(url_for("auth.login"), 303)
+
+
+def _go_on(step: Session | SecondStep) -> ResponseReturnValue:
+    """Enter, or take the second step first; the cookie says that the first one is taken."""
+    if isinstance(step, Session):
+        return enter(step)
+    session["second_step"] = step.token
+    target = local_path(request.args.get("next"))
+    return redirect(url_for("second_steps.show", next=target), 303)
+
+
+def enter(opened: Session) -> ResponseReturnValue:
+    """Go on in a new session; whatever the cookie held for the old one is gone."""
+    invitee = session.get("invitee")
+    session.clear()
+    if invitee:
+        session["invitee"] = invitee
+    login_user(opened)
+    is_staff = opened.account is not None and opened.account.role.is_staff
+    home = url_for("dashboard.index" if is_staff else "account.index")
+    return redirect(local_path(request.args.get("next")) or home, 303)

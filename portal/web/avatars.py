@@ -1,0 +1,56 @@
+"""Pictures of people: one's own, changed and removed; anybody's, shown."""
+
+from flask import Blueprint, Response, flash, make_response, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from portal.clock import utcnow
+from portal.devices import origin
+from portal.domain import avatars
+from portal.forms.avatars import PictureForm
+from portal.guards import account_required, current_account, public, upload_allowed
+from portal.security import CONTENT_FOR_EVER, LARGEST_UPLOAD
+from portal.web.outcomes import refusals_on
+
+blueprint = Blueprint("avatars", __name__)
+
+
+@blueprint.get("/avatars/<string(length=64):digest>/<int:size>")
+@public
+def show(digest: str, size: int) -> Response:
+    """A picture, by its content. Programs without a cookie show it too, hence open to all."""
+    response = make_response(avatars.find(digest, size))
+    response.content_type = avatars.CONTENT_TYPE
+    response.headers["Cache-Control"] = CONTENT_FOR_EVER
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
+
+
+@blueprint.get("/account/picture")
+@account_required
+def edit() -> str:
+    """One's picture, and the form for another."""
+    return render_template("avatars/edit.html", form=PictureForm(formdata=None))
+
+
+@blueprint.post("/account/picture")
+@account_required
+@upload_allowed(LARGEST_UPLOAD)
+def store() -> ResponseReturnValue:
+    """Show another picture from now on."""
+    form = PictureForm()
+    if form.validate_on_submit():
+        content = form.picture.data.read(avatars.LARGEST_FILE + 1)
+        with refusals_on(form):
+            avatars.store(current_account(), content, origin=origin(), now=utcnow())
+            flash("This is your picture now.")
+            return redirect(url_for("avatars.edit"), 303)
+    return render_template("avatars/edit.html", form=form), 422
+
+
+@blueprint.post("/account/picture/removal")
+@account_required
+def remove() -> ResponseReturnValue:
+    """Show no picture any more."""
+    avatars.remove(current_account(), origin=origin(), now=utcnow())
+    flash("Your picture is gone.")
+    return redirect(url_for("avatars.edit"), 303)

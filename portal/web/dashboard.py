@@ -1,0 +1,44 @@
+"""What is going on."""
+
+from datetime import timedelta
+
+from flask import Blueprint, render_template
+
+from portal.clock import utcnow
+from portal.domain import attempts, history, outbox, requests
+from portal.guards import staff_required
+from portal.models import MailState, RequestState
+
+blueprint = Blueprint("dashboard", __name__, url_prefix="/admin")
+
+SOON = timedelta(hours=48)
+DAYS = 14
+EVENTS = 8
+
+
+@blueprint.get("/")
+@staff_required()
+def index() -> str:
+    """The dashboard."""
+    return render_template("dashboard/index.html", **_overview())
+
+
+@blueprint.get("/overview")
+@staff_required()
+def overview() -> str:
+    """The part that refreshes itself."""
+    return render_template("dashboard/_overview.html", **_overview())
+
+
+def _overview() -> dict[str, object]:
+    now = utcnow()
+    return {
+        "counts": history.counts(now=now),
+        "days": history.by_day(DAYS, now=now),
+        "expiring": history.count_expiring(SOON, now=now),
+        "locked": attempts.locked_devices(now=now),
+        "asking": requests.counts()[RequestState.WAITING],
+        "failed_mails": outbox.counts()[MailState.FAILED],
+        "events": history.latest(EVENTS),
+        "now": now,
+    }

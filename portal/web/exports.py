@@ -1,0 +1,67 @@
+"""Take invitations out: what the history shows, a batch, or those that are ticked in a list."""
+
+from dataclasses import replace
+
+from flask import Blueprint, Response, render_template, request, stream_with_context
+from flask.typing import ResponseReturnValue
+
+from portal.clock import utcnow
+from portal.devices import origin
+from portal.domain import exports
+from portal.domain.errors import BadInput, NothingChosen
+from portal.domain.exports import Format, Wanted
+from portal.forms.exports import ExportForm
+from portal.guards import current_account, staff_required
+from portal.web.history_query import form_of, query_of, view_of
+
+blueprint = Blueprint("exports", __name__, url_prefix="/admin/exports")
+
+
+@blueprint.get("/new")
+@staff_required()
+def new() -> str:
+    """What the export of a view, or of a batch, would hold."""
+    form = ExportForm(request.args, meta={"csrf": False}, format="csv")
+    if not form.batch.validate(form):
+        raise BadInput
+    return _asked(ExportForm(formdata=None, batch=form.batch.data), _wanted(form))
+
+
+@blueprint.post("/question")
+@staff_required()
+def choose() -> str:
+    """The same for those that are ticked. Asked by POST: a hundred ids are too long for a URL."""
+    form = ExportForm()
+    if not form.invitation.data:
+        raise NothingChosen
+    return _asked(form, _wanted(form))
+
+
+@blueprint.post("")
+@staff_required()
+def create() -> ResponseReturnValue:
+    """The file, streamed."""
+    form, now = ExportForm(), utcnow()
+    if not form.validate_on_submit():
+        return _asked(form, _wanted(form)), 422
+    kind = Format(form.format.data)
+    pieces = exports.export(_wanted(form), kind, by=current_account(), origin=origin(), now=now)
+    response = Response(stream_with_context(pieces), content_type=kind.mimetype)
+    name = f"invitations-{now:%Y-%m-%d}.{kind}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _wanted(form: ExportForm) -> Wanted:
+    if not (form.batch.validate(form) and form.invitation.validate(form)):
+        raise BadInput
+    query = replace(query_of(form_of(request.values)), batch=form.batch_id)
+    return Wanted(
+        query=query, ids=tuple(form.invitation.data or ()), with_codes=bool(form.codes.data)
+    )
+
+
+def _asked(form: ExportForm, wanted: Wanted) -> str:
+    found = exports.count(wanted, by=current_account(), now=utcnow())
+    view = view_of(form_of(request.values), request.values)
+    return render_template("exports/new.html", form=form, wanted=wanted, view=view, count=found)

@@ -1,0 +1,235 @@
+"""Issue, look through, reveal, revoke and extend invitations."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from wtforms import SelectChoice
+
+from portal.clock import utcnow
+from portal.config import settings
+from portal.devices import origin
+from portal.domain import codes, history, invitations, outbox, sessions
+from portal.domain.errors import PortalError
+from portal.domain.invitations import Terms
+from portal.forms.invitations import ExtensionForm, IssueForm, RevocationForm
+from portal.guards import current_account, staff_required
+from portal.models import Invitation, Role
+from portal.web.history_query import form_of, query_of, view_of
+
+blueprint = Blueprint("invitations", __name__, url_prefix="/admin/invitations")
+
+JUST_ISSUED = timedelta(minutes=15)
+
+
+@blueprint.get("")
+@staff_required()
+def index() -> str:
+    """The history. The URL holds all of what is shown."""
+    return render_template("invitations/index.html", **_history())
+
+
+@blueprint.get("/history")
+@staff_required()
+def table() -> ResponseReturnValue:
+    """The rows of the history, for a page that is open already."""
+    found = _history()
+    response = make_response(render_template("invitations/_history.html", **found))
+    response.headers["HX-Push-Url"] = url_for("invitations.index", **found["view"])
+    return response
+
+
+@blueprint.get("/new")
+@staff_required(Role.ADMIN)
+def new() -> str:
+    """The form to issue a code."""
+    return render_template("invitations/new.html", form=_issue_form())
+
+
+@blueprint.post("")
+@staff_required(Role.ADMIN)
+def issue() -> ResponseReturnValue:
+    """Issue one code."""
+    form = _issue_form()
+    if form.validate_on_submit():
+        try:
+            invitation = invitations.issue(
+                _terms(form),
+                by=current_account(),
+                origin=origin(),
+                now=utcnow(),
+                own_code=form.own_code.data or None,
+                mailed=bool(form.mailed.data),
+                subject=(form.subject.data or "").strip(),
+                message=(form.message.data or "").strip(),
+            )
+        except PortalError as refusal:
+            form.refusal = str(refusal)
+        else:
+            return redirect(url_for("invitations.issued", id=invitation.id), 303)
+    return render_template("invitations/new.html", form=form), 422
+
+
+@blueprint.get("/<uuid:id>/issued")
+@staff_required(Role.ADMIN)
+def issued(id: UUID) -> ResponseReturnValue:
+    """The new code, for whoever has just issued it; later it has to be asked for."""
+    invitation = invitations.get(id)
+    fresh = utcnow() - invitation.created_at < JUST_ISSUED
+    if not fresh or invitation.created_by_id != current_account().id:
+        return redirect(url_for("invitations.show", id=id))
+    code = invitations.code_of(invitation)
+    return render_template(
+        "invitations/issued.html", guessable=codes.is_guessable(code), **_shown(invitation, code)
+    )
+
+
+@blueprint.get("/<uuid:id>")
+@staff_required()
+def show(id: UUID) -> str:
+    """One invitation, and all that happened to it."""
+    invitation = invitations.get(id)
+    return render_template(
+        "invitations/show.html",
+        invitation=invitation,
+        story=history.story(invitation),
+        redemptions=history.redemptions_of(invitation),
+        mails=outbox.about(id),
+        now=utcnow(),
+    )
+
+
+@blueprint.post("/<uuid:id>/code")
+@staff_required(Role.ADMIN)
+def reveal(id: UUID) -> str:
+    """The code again, as a page."""
+    return render_template("invitations/code.html", **_revealed(id))
+
+
+@blueprint.post("/<uuid:id>/code/fragment")
+@staff_required(Role.ADMIN)
+def reveal_fragment(id: UUID) -> str:
+    """The code again, within a page."""
+    return render_template("invitations/_code.html", **_revealed(id))
+
+
+@blueprint.get("/<uuid:id>/revocation")
+@staff_required(Role.ADMIN)
+def revocation(id: UUID) -> str:
+    """What revoking would end."""
+    return render_template("invitations/revocation.html", **_revocation(id))
+
+
+@blueprint.get("/<uuid:id>/revocation/fragment")
+@staff_required(Role.ADMIN)
+def revocation_fragment(id: UUID) -> str:
+    """The same, within a page."""
+    return render_template("invitations/_revocation.html", **_revocation(id))
+
+
+@blueprint.post("/<uuid:id>/revocation")
+@staff_required(Role.ADMIN)
+def revoke(id: UUID) -> ResponseReturnValue:
+    """Revoke for good."""
+    form = RevocationForm()
+    ended = invitations.revoke(
+        invitations.get(id),
+        by=current_account(),
+        origin=origin(),
+        now=utcnow(),
+        end_sessions=bool(form.end_sessions.data),
+    )
+    flash(f"Revoked. Sessions ended: {ended}." if ended else "Revoked. It lets nobody in any more.")
+    return redirect(url_for("invitations.show", id=id), 303)
+
+
+@blueprint.get("/<uuid:id>/extension")
+@staff_required(Role.ADMIN)
+def extension(id: UUID) -> str:
+    """The form for a new end."""
+    return render_template("invitations/extension.html", **_extension(id))
+
+
+@blueprint.get("/<uuid:id>/extension/fragment")
+@staff_required(Role.ADMIN)
+def extension_fragment(id: UUID) -> str:
+    """The same, within a page."""
+    return render_template("invitations/_extension.html", **_extension(id))
+
+
+@blueprint.post("/<uuid:id>/extension")
+@staff_required(Role.ADMIN)
+def extend(id: UUID) -> ResponseReturnValue:
+    """Set a new end."""
+    form, now = ExtensionForm(), utcnow()
+    invitation = invitations.get(id)
+    if form.validate_on_submit():
+        try:
+            invitations.extend(
+                invitation,
+                expires_at=form.expires_at(now),
+                by=current_account(),
+                origin=origin(),
+                now=now,
+            )
+        except PortalError as refusal:
+            form.refusal = str(refusal)
+        else:
+            flash("Extended.")
+            return redirect(url_for("invitations.show", id=id), 303)
+    return render_template("invitations/extension.html", invitation=invitation, form=form), 422
+
+
+def _history() -> dict[str, Any]:
+    now = utcnow()
+    form = form_of(request.args)
+    query, view = query_of(form), view_of(form, request.args)
+    page = history.find(query, now=now)
+    return {"form": form, "query": query, "page": page, "view": view, "now": now}
+
+
+def _issue_form() -> IssueForm:
+    form = IssueForm(days=settings.invitation_days, language=settings.locale)
+    roles = [role for role in Role if role.is_staff and current_account().may(role)]
+    grants = (SelectChoice(role, f"Staff: {role}") for role in roles)
+    form.grants_role.choices = [SelectChoice("", "Invitee"), *grants]
+    return form
+
+
+def _terms(form: IssueForm) -> Terms:
+    now = utcnow()
+    return Terms(
+        label=(form.label.data or "").strip(),
+        starts_at=form.moment(form.starts.data),
+        expires_at=form.expires_at(now),
+        max_uses=form.chosen_max_uses(),
+        recipient=form.recipient.data or None,
+        recipient_name=(form.recipient_name.data or "").strip() or None,
+        language=form.language.data,
+        grants_role=Role(form.grants_role.data) if form.grants_role.data else None,
+    )
+
+
+def _shown(invitation: Invitation, code: str) -> dict[str, Any]:
+    link = f"{settings.base_url}{url_for('landing.index', code=code)}"
+    return {"invitation": invitation, "code": code, "link": link, "now": utcnow()}
+
+
+def _revealed(id: UUID) -> dict[str, Any]:
+    invitation = invitations.get(id)
+    by = current_account()
+    code = invitations.reveal(invitation, by=by, origin=origin(), now=utcnow())
+    return _shown(invitation, code)
+
+
+def _revocation(id: UUID) -> dict[str, Any]:
+    invitation = invitations.get(id)
+    living = sessions.count_admitted_by(id, now=utcnow())
+    return {"invitation": invitation, "living": living, "form": RevocationForm(formdata=None)}
+
+
+def _extension(id: UUID) -> dict[str, Any]:
+    form = ExtensionForm(formdata=None, days=settings.invitation_days)
+    return {"invitation": invitations.get(id), "form": form}

@@ -1,0 +1,110 @@
+"""What staff do about mails: see how one will read, send them again, hold them back."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from portal import messages
+from portal.clock import utcnow
+from portal.devices import origin
+from portal.domain import batches, invitations, letters, mailings, outbox
+from portal.domain.errors import PortalError
+from portal.domain.letters import Matter
+from portal.forms.invitations import PreviewForm
+from portal.guards import current_account, staff_required
+from portal.models import Batch, Invitation, Role
+from portal.models.types import new_id
+
+blueprint = Blueprint("mailings", __name__, url_prefix="/admin")
+
+SOMEBODY = "ana@example.org"
+
+
+@blueprint.post("/mails/preview")
+@staff_required(Role.ADMIN)
+def preview() -> str:
+    """How a mail will read, as a page."""
+    return render_template("mailings/preview.html", **_preview())
+
+
+@blueprint.post("/mails/preview/fragment")
+@staff_required(Role.ADMIN)
+def preview_fragment() -> str:
+    """The same, within a form that is being filled in."""
+    return render_template("mailings/_preview.html", **_preview())
+
+
+@blueprint.post("/invitations/<uuid:id>/mails")
+@staff_required(Role.ADMIN)
+def resend(id: UUID) -> ResponseReturnValue:
+    """Send the mail of one invitation again."""
+    try:
+        mailings.resend(invitations.get(id), by=current_account(), origin=origin(), now=utcnow())
+    except PortalError as refusal:
+        flash(str(refusal))
+    else:
+        flash("It will be sent again.")
+    return redirect(url_for("invitations.show", id=id), 303)
+
+
+@blueprint.post("/batches/<uuid:id>/mails")
+@staff_required(Role.ADMIN)
+def resend_batch(id: UUID) -> ResponseReturnValue:
+    """Send the mails of a batch again to those who have not come."""
+    queued = mailings.resend_batch(_batch(id), by=current_account(), origin=origin(), now=utcnow())
+    flash(f"Will be sent again: {queued:,}.")
+    return redirect(url_for("batches.show", id=id), 303)
+
+
+@blueprint.post("/batches/<uuid:id>/mails/retry")
+@staff_required(Role.ADMIN)
+def retry_batch(id: UUID) -> ResponseReturnValue:
+    """Put the failed mails of a batch back into the queue."""
+    back = outbox.retry_all(now=utcnow(), batch=_batch(id).id)
+    flash(f"Will be tried again: {back:,}.")
+    return redirect(url_for("batches.show", id=id), 303)
+
+
+@blueprint.post("/batches/<uuid:id>/mails/pause")
+@staff_required(Role.ADMIN)
+def pause_batch(id: UUID) -> ResponseReturnValue:
+    """Hold the mails of a batch back."""
+    mailings.pause(_batch(id), by=current_account(), origin=origin(), now=utcnow())
+    flash("Its mails wait until you let them go on.")
+    return redirect(url_for("batches.show", id=id), 303)
+
+
+@blueprint.post("/batches/<uuid:id>/mails/resumption")
+@staff_required(Role.ADMIN)
+def resume_batch(id: UUID) -> ResponseReturnValue:
+    """Let the mails of a batch go on."""
+    mailings.resume(_batch(id), by=current_account(), origin=origin(), now=utcnow())
+    flash("Its mails go on.")
+    return redirect(url_for("batches.show", id=id), 303)
+
+
+def _batch(id: UUID) -> Batch:
+    return batches.get(id, by=current_account())
+
+
+def _preview() -> dict[str, Any]:
+    form = PreviewForm()
+    if not form.validate():
+        return {"form": form}
+    recipient = form.recipient.data or SOMEBODY
+    written = Invitation(
+        id=new_id(),
+        created_by=current_account(),
+        recipient_name=form.recipient_name.data or None,
+        expires_at=form.expires_at(utcnow()),
+    )
+    subject, message = form.subject.data or "", form.message.data or ""
+    matter = Matter(written, subject.strip(), message.strip(), form.language.data)
+    return {
+        "form": form,
+        "recipient": recipient,
+        "message": messages.preview(matter, recipient),
+        "unknown": letters.unknown_fields(f"{subject}\n{message}"),
+    }

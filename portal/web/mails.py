@@ -1,0 +1,100 @@
+"""The outbox, as the owner sees it."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from portal import mailer
+from portal.clock import utcnow
+from portal.devices import origin
+from portal.domain import mailings, outbox
+from portal.domain.errors import BadInput
+from portal.forms.mailing import MailListForm
+from portal.guards import current_account, staff_required
+from portal.models import MailState, Role
+
+blueprint = Blueprint("mails", __name__, url_prefix="/admin/mails")
+
+SHOWN = 50
+
+
+@blueprint.get("")
+@staff_required(Role.OWNER)
+def index() -> str:
+    """The mails, newest first: of one state, of one batch."""
+    return render_template(
+        "mails/index.html",
+        counts=outbox.counts(),
+        is_set_up=mailer.is_set_up(),
+        paused_at=mailings.paused_at(),
+        **_found(),
+    )
+
+
+@blueprint.get("/<uuid:id>")
+@staff_required(Role.OWNER)
+def show(id: UUID) -> str:
+    """One mail, as it would be sent now."""
+    mail = outbox.get(id)
+    matter = mailer.matters([mail]).get(id)
+    # Codes that are on their way to people are read here only where nothing else brings them.
+    is_shown = matter and (not (mail.is_verification and mailer.is_set_up()))
+    return render_template(
+        "mails/show.html",
+        mail=mail,
+        message=mailer.render(mail, matter) if matter and is_shown else None,
+        obstacle=matter.obstacle(mail.kind, utcnow()) if matter else None,
+    )
+
+
+@blueprint.post("/<uuid:id>/retry")
+@staff_required(Role.OWNER)
+def retry(id: UUID) -> ResponseReturnValue:
+    """Put a failed mail back into the queue."""
+    outbox.retry(outbox.get(id), now=utcnow())
+    flash("It will be sent again.")
+    return redirect(url_for("mails.index"), 303)
+
+
+@blueprint.post("/retry")
+@staff_required(Role.OWNER)
+def retry_all() -> ResponseReturnValue:
+    """Put every failed mail back into the queue."""
+    back = outbox.retry_all(now=utcnow())
+    flash(f"Will be tried again: {back:,}.")
+    return redirect(url_for("mails.index"), 303)
+
+
+@blueprint.post("/pause")
+@staff_required(Role.OWNER)
+def pause() -> ResponseReturnValue:
+    """Hold the mails of all batches back."""
+    mailings.pause_all(by=current_account(), origin=origin(), now=utcnow())
+    flash("Mails of batches wait until you let them go on. Single mails are still sent.")
+    return redirect(url_for("mails.index"), 303)
+
+
+@blueprint.post("/resumption")
+@staff_required(Role.OWNER)
+def resume() -> ResponseReturnValue:
+    """Let them go on."""
+    mailings.resume_all(by=current_account(), origin=origin(), now=utcnow())
+    flash("Mails of batches go on.")
+    return redirect(url_for("mails.index"), 303)
+
+
+def _found() -> dict[str, Any]:
+    form = MailListForm(request.args)
+    if not form.validate():
+        raise BadInput("This link to the mails is broken. Start again from the first page.")
+    state, batch, before = form.state.data, form.batch.data, form.before.data
+    mails = outbox.latest(
+        SHOWN + 1,
+        state=MailState(state) if state else None,
+        batch=UUID(batch) if batch else None,
+        before=UUID(before) if before else None,
+    )
+    view = {"state": state or None, "batch": batch or None}
+    return {"form": form, "mails": mails[:SHOWN], "more": len(mails) > SHOWN, "view": view}

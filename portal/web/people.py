@@ -1,0 +1,155 @@
+"""People, for staff: looked for, given a role, kept out, let in again."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from portal.clock import utcnow
+from portal.devices import origin
+from portal.domain import departures, history, people, phones, second_factors, sessions
+from portal.domain.errors import BadInput
+from portal.domain.people import Query
+from portal.forms.people import PeopleForm, RequirementForm, RoleForm
+from portal.guards import current_account, staff_required
+from portal.models import Role
+from portal.web.outcomes import refusals_on
+
+blueprint = Blueprint("people", __name__, url_prefix="/admin/people")
+
+
+@blueprint.get("")
+@staff_required(Role.ADMIN)
+def index() -> str:
+    """The people there are. The URL holds all of what is shown."""
+    return render_template("people/index.html", **_found())
+
+
+@blueprint.get("/table")
+@staff_required(Role.ADMIN)
+def table() -> ResponseReturnValue:
+    """The rows, for a page that is open already."""
+    found = _found()
+    response = make_response(render_template("people/_table.html", **found))
+    response.headers["HX-Push-Url"] = url_for("people.index", **found["view"])
+    return response
+
+
+@blueprint.get("/<uuid:id>")
+@staff_required(Role.ADMIN)
+def show(id: UUID) -> str:
+    """One person, where they are signed in, and what was done."""
+    return _page(id)
+
+
+@blueprint.post("/<uuid:id>/role")
+@staff_required(Role.OWNER)
+def change_role(id: UUID) -> ResponseReturnValue:
+    """Give somebody another role."""
+    form, person = RoleForm(), people.get(id)
+    if form.validate_on_submit():
+        role = Role(form.role.data)
+        with refusals_on(form):
+            people.change_role(person, role, by=current_account(), origin=origin(), now=utcnow())
+            flash(f"{person.username} is {role.phrase} now, and was signed out.")
+            return redirect(url_for("people.show", id=id), 303)
+    return _page(id, form), 422
+
+
+@blueprint.post("/<uuid:id>/deactivation")
+@staff_required(Role.ADMIN)
+def deactivate(id: UUID) -> ResponseReturnValue:
+    """Keep somebody out from now on."""
+    person = people.get(id)
+    departures.deactivate(person, by=current_account(), origin=origin(), now=utcnow())
+    flash(f"{person.username} is signed out, and kept out until you let them in again.")
+    return redirect(url_for("people.show", id=id), 303)
+
+
+@blueprint.post("/<uuid:id>/activation")
+@staff_required(Role.ADMIN)
+def activate(id: UUID) -> ResponseReturnValue:
+    """Let somebody in again."""
+    person = people.get(id)
+    departures.reactivate(person, by=current_account(), origin=origin(), now=utcnow())
+    flash(f"{person.username} can sign in again.")
+    return redirect(url_for("people.show", id=id), 303)
+
+
+@blueprint.post("/<uuid:id>/departure")
+@staff_required(Role.ADMIN)
+def end_sessions(id: UUID) -> ResponseReturnValue:
+    """Sign somebody out everywhere."""
+    person = people.get(id)
+    people.end_sessions(person, by=current_account(), origin=origin(), now=utcnow())
+    flash(f"{person.username} is signed out everywhere.")
+    return redirect(url_for("people.show", id=id), 303)
+
+
+@blueprint.post("/<uuid:id>/unlocking")
+@staff_required(Role.ADMIN)
+def unlock(id: UUID) -> ResponseReturnValue:
+    """Forget the wrong passwords tried for somebody."""
+    person = people.get(id)
+    people.unlock(person, by=current_account(), origin=origin(), now=utcnow())
+    flash(f"{person.username} can try again at once.")
+    return redirect(url_for("people.show", id=id), 303)
+
+
+@blueprint.post("/<uuid:id>/second-step/removal")
+@staff_required(Role.OWNER)
+def remove_second_step(id: UUID) -> ResponseReturnValue:
+    """Help somebody who lost phone and codes: the password is enough again."""
+    person = people.get(id)
+    second_factors.remove_all(person, by=current_account(), origin=origin(), now=utcnow())
+    flash(f"{person.username} signs in with the password alone now.")
+    return redirect(url_for("people.show", id=id), 303)
+
+
+@blueprint.post("/second-step")
+@staff_required(Role.OWNER)
+def require_second_step() -> ResponseReturnValue:
+    """Require a second step of all staff, or no more."""
+    form = RequirementForm()
+    if not form.validate_on_submit():
+        raise BadInput
+    required, by = bool(form.required.data), current_account()
+    second_factors.require_of_staff(required, by=by, origin=origin(), now=utcnow())
+    flash("All staff need a second step now." if required else "A password is enough again.")
+    return redirect(url_for("people.index"), 303)
+
+
+def _found() -> dict[str, Any]:
+    form = PeopleForm(request.args)
+    if not form.validate():
+        raise BadInput
+    query = Query(
+        text=(form.q.data or "").strip(),
+        role=Role(form.role.data) if form.role.data else None,
+        deactivated={"active": False, "deactivated": True}.get(form.state.data),
+        after=request.args.get("after", "")[:32],
+    )
+    view = {name: value for name, value in request.args.items() if value and name in form}
+    return {
+        "form": form,
+        "query": query,
+        "page": people.find(query),
+        "view": view,
+        "second_step_required": second_factors.is_required(),
+    }
+
+
+def _page(id: UUID, form: RoleForm | None = None) -> str:
+    person, now = people.get(id), utcnow()
+    return render_template(
+        "people/show.html",
+        person=person,
+        phone=phones.spaced(person.phone) if person.phone else "",
+        form=form or RoleForm(formdata=None, role=person.role),
+        may_manage=departures.may_manage(current_account(), person),
+        has_second_step=second_factors.are_set_up(person),
+        is_locked=people.is_locked(person, now=now),
+        sessions=sessions.living_of(person.id, now=now),
+        story=history.story_of(person),
+    )

@@ -1,0 +1,16 @@
+"""Where a form may send people: pages of the portal, nowhere else."""
+
+from urllib.parse import urlsplit
+
+
+def local_path(target: str | None) -> str | None:
+    """`target` if it is a plain path on this host, else None.
+
+    Browsers read a backslash as a slash and drop tabs and newlines: none of them is let through.
+    """
+    if not target or not target.startswith("/") or target.startswith("//"):
+        return None
+    if "\\" in target or any(ord(character) < 0x21 for character in target):
+        return None
+    parts = urlsplit(target)
+    return target if not parts.scheme and not parts.netloc else None

@@ -1,0 +1,62 @@
+"""A new password for whoever forgot theirs, by a mailed code."""
+
+from flask import Blueprint, flash, redirect, render_template, session, url_for
+from flask.typing import ResponseReturnValue
+
+from portal.clock import utcnow
+from portal.devices import origin
+from portal.domain import resets
+from portal.forms.auth import IdentityForm, ResetForm
+from portal.guards import public
+from portal.web.outcomes import refusals_on
+
+blueprint = Blueprint("resets", __name__)
+
+RESETTING = "resetting"  # in the session: who asked for a code, to fill it in
+
+
+@blueprint.get("/reset")
+@public
+def new() -> str:
+    """Who forgot a password?"""
+    return render_template("resets/new.html", form=IdentityForm(formdata=None))
+
+
+@blueprint.post("/reset")
+@public
+def create() -> ResponseReturnValue:
+    """Mail a code. The answer is the same for a name that nobody has."""
+    form = IdentityForm()
+    if not form.validate_on_submit():
+        return render_template("resets/new.html", form=form), 422
+    resets.request(form.identity.data or "", origin=origin(), now=utcnow())
+    session[RESETTING] = form.identity.data
+    return redirect(url_for("resets.code"), 303)
+
+
+@blueprint.get("/reset/code")
+@public
+def code() -> str:
+    """Where the mailed code and a new password are entered."""
+    form = ResetForm(formdata=None, identity=session.get(RESETTING, ""))
+    return render_template("resets/code.html", form=form)
+
+
+@blueprint.post("/reset/code")
+@public
+def finish() -> ResponseReturnValue:
+    """Set the new password; every session ends."""
+    form = ResetForm()
+    if form.validate_on_submit():
+        with refusals_on(form):
+            resets.finish(
+                form.identity.data or "",
+                form.code.data or "",
+                form.password.data or "",
+                origin=origin(),
+                now=utcnow(),
+            )
+            session.clear()
+            flash("Your new password is set, and you are signed out everywhere. Sign in with it.")
+            return redirect(url_for("auth.login"), 303)
+    return render_template("resets/code.html", form=form), 422

@@ -1,0 +1,81 @@
+"""The second step of signing in, and signing in by a passkey alone."""
+
+from flask import Blueprint, render_template, session
+from flask.typing import ResponseReturnValue
+
+from portal.clock import utcnow
+from portal.devices import origin
+from portal.domain import passkeys, second_factors, sign_ins
+from portal.domain.errors import NotFound
+from portal.forms.auth import SignInForm
+from portal.forms.second_factors import PasskeyForm, SecondStepForm
+from portal.guards import current_session, public
+from portal.web.auth import enter
+from portal.web.outcomes import refusals_on
+
+blueprint = Blueprint("second_steps", __name__, url_prefix="/login")
+
+
+@blueprint.get("/second-step")
+@public
+def show() -> str:
+    """The form for a code, for whoever has shown the password."""
+    return _page(SecondStepForm(formdata=None))
+
+
+@blueprint.post("/second-step")
+@public
+def take() -> ResponseReturnValue:
+    """Sign in, by a code of the app or a recovery code."""
+    form = SecondStepForm()
+    if form.validate_on_submit():
+        with refusals_on(form):
+            return enter(
+                sign_ins.finish(
+                    session.get("second_step", ""),
+                    form.code.data or form.recovery_code.data or "",
+                    origin=origin(),
+                    now=utcnow(),
+                    replaces=current_session(),
+                )
+            )
+    return _page(form), 422
+
+
+@blueprint.get("/passkey/options")
+@public
+def options() -> ResponseReturnValue:
+    """What the browser needs to let somebody choose a passkey."""
+    if not passkeys.are_possible():
+        raise NotFound
+    return passkeys.request_options(origin=origin(), now=utcnow())
+
+
+@blueprint.post("/passkey")
+@public
+def sign_in() -> ResponseReturnValue:
+    """Sign in by a passkey."""
+    form, retry = PasskeyForm(), SignInForm(formdata=None)
+    retry.refusal = "Your browser did not answer."
+    if form.validate_on_submit():
+        with refusals_on(retry):
+            return enter(
+                sign_ins.finish_by_passkey(
+                    form.credential.data or "",
+                    origin=origin(),
+                    now=utcnow(),
+                    replaces=current_session(),
+                )
+            )
+    return render_template("auth/login.html", form=retry), 422
+
+
+def _page(form: SecondStepForm) -> str:
+    account = sign_ins.waiting(session.get("second_step", ""), now=utcnow())
+    return render_template(
+        "auth/second_step.html",
+        form=form,
+        has_app=account.totp_confirmed_at is not None,
+        has_passkey=passkeys.are_possible() and bool(passkeys.of(account)),
+        codes_left=second_factors.recovery_codes_left(account),
+    )

@@ -1,0 +1,118 @@
+"""Members sign up, and confirm their e-mail by the mailed code or link."""
+
+from flask import Blueprint, flash, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+
+from portal.clock import utcnow
+from portal.config import settings
+from portal.devices import origin
+from portal.domain import members, verification
+from portal.domain.errors import NotFound
+from portal.domain.profiles import LANGUAGES, Profile
+from portal.forms import Form
+from portal.forms.auth import ActivationForm, IdentityForm, SignUpForm
+from portal.guards import public
+from portal.models import Purpose
+from portal.web.outcomes import refusals_on
+
+blueprint = Blueprint("signup", __name__)
+
+CONFIRMING = "confirming"  # in the session: who was sent a code, to fill it in
+
+
+@blueprint.get("/signup")
+@public
+def new() -> ResponseReturnValue:
+    """The form to sign up."""
+    form = SignUpForm(formdata=None, code=request.args.get("code", ""))
+    return render_template("signup/new.html", form=form, mode=settings.member_registration)
+
+
+@blueprint.post("/signup")
+@public
+def create() -> ResponseReturnValue:
+    """Sign up. The answer is the same for an e-mail that has an account."""
+    form = SignUpForm()
+    if form.validate_on_submit():
+        with refusals_on(form):
+            members.sign_up(
+                email=form.email.data or "",
+                password=form.password.data or "",
+                profile=Profile(language=request.accept_languages.best_match(LANGUAGES) or ""),
+                invitation_code=form.code.data,
+                origin=origin(),
+                now=utcnow(),
+            )
+            session[CONFIRMING] = form.email.data
+            return redirect(url_for("signup.activation"), 303)
+    return render_template("signup/new.html", form=form, mode=settings.member_registration), 422
+
+
+@blueprint.get("/activation")
+@public
+def activation() -> str:
+    """Where the mailed code is entered."""
+    form = ActivationForm(formdata=None, identity=session.get(CONFIRMING, ""))
+    return render_template("signup/activation.html", form=form, known=session.get(CONFIRMING))
+
+
+@blueprint.post("/activation")
+@public
+def activate() -> ResponseReturnValue:
+    """Confirm an e-mail by the mailed code."""
+    form = ActivationForm()
+    if form.validate_on_submit():
+        with refusals_on(form):
+            members.activate(
+                form.identity.data or "", form.code.data or "", origin=origin(), now=utcnow()
+            )
+            return _activated()
+    known = session.get(CONFIRMING)
+    return render_template("signup/activation.html", form=form, known=known), 422
+
+
+@blueprint.post("/activation/mail")
+@public
+def resend() -> ResponseReturnValue:
+    """Mail the code anew. The answer is the same whoever asks for whom."""
+    form = IdentityForm()
+    if form.validate_on_submit():
+        members.resend(form.identity.data or "", origin=origin(), now=utcnow())
+        session[CONFIRMING] = form.identity.data
+        flash("If there is something to confirm, a new mail is on its way.")
+    return redirect(url_for("signup.activation"), 303)
+
+
+@blueprint.get("/activation/<token>")
+@public
+def link(token: str) -> str:
+    """What a mailed link shows. Programs that look into mails follow links: nothing changes."""
+    sent = verification.by_link(token, Purpose.ACTIVATION)
+    if sent is None:
+        raise NotFound
+    return render_template(
+        "signup/link.html", form=Form(), sent=sent, lives=sent.lives(utcnow()), token=token
+    )
+
+
+@blueprint.post("/activation/<token>")
+@public
+def activate_by_link(token: str) -> ResponseReturnValue:
+    """Confirm an e-mail by the button behind the link."""
+    members.activate_by_link(token, origin=origin(), now=utcnow())
+    return _activated()
+
+
+@blueprint.post("/activation/<token>/mail")
+@public
+def resend_by_link(token: str) -> ResponseReturnValue:
+    """Mail a new link in place of one that grew old."""
+    members.resend_by_link(token, now=utcnow())
+    flash("If there is something to confirm, a new mail is on its way.")
+    return redirect(url_for("signup.activation"), 303)
+
+
+def _activated() -> ResponseReturnValue:
+    session.pop(CONFIRMING, None)
+    flash("Your e-mail is confirmed. You can sign in now.")
+    return redirect(url_for("auth.login"), 303)
