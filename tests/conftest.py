@@ -1,0 +1,149 @@
+"""Real parts for the tests: SQLite files, Postgres databases, and the portal over both."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import hypothesis
+import psycopg
+import pytest
+from flask import Flask
+from flask_migrate import upgrade
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from portal import create_app
+from portal.config import Settings
+from portal.extensions import db
+from tests.pages import PageClient
+
+POSTGRES = os.environ.get("TEST_POSTGRES_URL", "")
+REDIS = os.environ.get("TEST_REDIS_URL", "")
+SECRET = "a secret for the tests that is long enough to be one"
+
+
+# The machines are noisy: how long a test takes says nothing.
+hypothesis.settings.register_profile("portal", deadline=None)
+hypothesis.settings.load_profile("portal")
+
+
+def pytest_configure() -> None:
+    """In CI nothing may be skipped."""
+    if os.environ.get("CI") and not (POSTGRES and REDIS):
+        pytest.exit("CI needs TEST_POSTGRES_URL and TEST_REDIS_URL.", returncode=1)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test that touches a database on each engine there is."""
+    if "engine" in metafunc.fixturenames:
+        engines = ["sqlite", "postgres"] if POSTGRES else ["sqlite"]
+        metafunc.parametrize("engine", engines, scope="session")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was not tested on this machine."""
+    for name, url in (("TEST_POSTGRES_URL", POSTGRES), ("TEST_REDIS_URL", REDIS)):
+        if not url:
+            terminalreporter.write_line(f"{name} is not set: nothing was tested there.")
+
+
+def make_settings(database_url: str, **changes: object) -> Settings:
+    """Settings for a test; `changes` by their names in `Settings`."""
+    values = {
+        "secret_key": SECRET,
+        "database_url": database_url,
+        "public_url": "http://localhost",
+        "flood_limit": "100000 per second",
+        "log_level": "ERROR",
+    }
+    return Settings(_env_file=None, **(values | changes))
+
+
+def migrate(url: str) -> None:
+    """Bring the database at `url` to the newest tables."""
+    app = create_app(make_settings(url))
+    with app.app_context():
+        upgrade()
+        db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def migrated(
+    engine: str, tmp_path_factory: pytest.TempPathFactory, testrun_uid: str, worker_id: str
+) -> Iterator[str]:
+    """The URL of a database of this test process, migrated once."""
+    if engine == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('migrated') / 'portal.db'}"
+        migrate(url)
+        yield url
+        return
+    # By the run as well: runs side by side must not empty each other's tables.
+    with postgres_database(f"portal_test_{testrun_uid[:12]}_{worker_id}") as url:
+        yield url
+
+
+@contextmanager
+def postgres_database(name: str) -> Iterator[str]:
+    """The URL of a new database of that name, migrated; it is dropped afterwards."""
+    server = make_url(POSTGRES).set(drivername="postgresql")
+    with psycopg.connect(server.render_as_string(hide_password=False), autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        admin.execute(f"CREATE DATABASE {name}")
+        url = server.set(database=name).render_as_string(hide_password=False)
+        migrate(url)
+        yield url
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database_url(engine: str, migrated: str, tmp_path: Path) -> str:
+    """A database as empty as after its migration: a copy of the file, or every table emptied."""
+    if engine == "sqlite":
+        return f"sqlite:///{shutil.copy(migrated.removeprefix('sqlite:///'), tmp_path)}"
+    tables = ", ".join(f'"{table.name}"' for table in db.metadata.sorted_tables)
+    with psycopg.connect(migrated, autocommit=True) as connection:
+        connection.execute("ALTER TABLE audit_event DISABLE TRIGGER audit_event_not_emptied")
+        connection.execute(f"TRUNCATE {tables}")
+        connection.execute("ALTER TABLE audit_event ENABLE TRIGGER audit_event_not_emptied")
+        connection.execute("INSERT INTO installation (id) VALUES (1)")
+        connection.execute("INSERT INTO audit_head (id, number, hash) VALUES (1, 0, '')")
+    return migrated
+
+
+@pytest.fixture
+def settings_changes() -> dict[str, object]:
+    """Settings a test module wants otherwise: override this fixture there."""
+    return {}
+
+
+@pytest.fixture
+def app(database_url: str, settings_changes: dict[str, object]) -> Iterator[Flask]:
+    """The portal over an empty database."""
+    app = create_app(make_settings(database_url, **settings_changes))
+    app.test_client_class = PageClient
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def context(app: Flask) -> Iterator[None]:
+    """An application context, for tests that call the domain."""
+    with app.app_context():
+        yield
+
+
+@pytest.fixture
+def client(app: Flask) -> PageClient:
+    """A browser without JavaScript, which checks every page it is given."""
+    client = app.test_client()
+    assert isinstance(client, PageClient)
+    return client
+
+
+def run_sql(statement: str) -> None:
+    """Run SQL behind the portal's back."""
+    db.session.execute(text(statement))
+    db.session.commit()

@@ -1,0 +1,159 @@
+"""What the portal forgets, and what it does not."""
+
+from datetime import datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from portal.clock import utcnow
+from portal.domain import audit, redemptions, retention, sessions
+from portal.domain.errors import CodeRefused
+from portal.extensions import Base, db
+from portal.models import (
+    Account,
+    AttemptCounter,
+    AuditEvent,
+    Purpose,
+    Redemption,
+    RefreshToken,
+    Session,
+    Verification,
+)
+from tests import factories
+from tests.factories import NOW, code_of, device
+
+pytestmark = pytest.mark.usefixtures("context")
+
+KEPT = retention.ADDRESSES_FOR
+LONG_AGO = NOW - KEPT - timedelta(hours=1)
+RECENTLY = NOW - KEPT + timedelta(hours=1)
+
+
+@pytest.fixture
+def olivia(context: None) -> Account:
+    """The owner, since long ago."""
+    return factories.owner(LONG_AGO)
+
+
+def let_in(by: Account, moment: datetime) -> None:
+    """Somebody is let in at that moment, and a session opened."""
+    invited = factories.invitation(by, moment)
+    redemptions.admit(code_of(invited), origin=device(), now=moment)
+
+
+def count(table: type[Base], *which: sa.ColumnElement[bool]) -> int:
+    """How many rows there are."""
+    db.session.rollback()
+    return db.session.scalar(sa.select(sa.func.count()).select_from(table).where(*which)) or 0
+
+
+def test_addresses_and_programs_are_forgotten_after_ninety_days(olivia: Account) -> None:
+    let_in(olivia, LONG_AGO)
+    let_in(olivia, RECENTLY)
+
+    retention.prune(now=NOW)
+
+    assert count(Redemption) == 2
+    assert count(Redemption, Redemption.address.is_not(None)) == 1
+    assert count(Redemption, Redemption.client.is_not(None)) == 1
+    assert count(AuditEvent, AuditEvent.at == LONG_AGO, AuditEvent.address.is_not(None)) == 0
+    assert count(AuditEvent, AuditEvent.at == RECENTLY, AuditEvent.address.is_not(None)) == 2
+
+
+def test_the_audit_log_is_whole_when_addresses_are_forgotten(olivia: Account) -> None:  # case 80
+    let_in(olivia, LONG_AGO)
+
+    retention.prune(now=NOW)
+
+    db.session.expire_all()
+    assert audit.first_broken_link() is None
+
+
+def test_sessions_are_kept_ninety_days_after_their_end_for_the_devices_they_name(
+    olivia: Account,
+) -> None:
+    phone, laptop = device("phone"), device("laptop")
+    sessions.open_for_account(olivia, origin=phone, now=LONG_AGO - timedelta(days=1))
+    sessions.open_for_account(olivia, origin=laptop, now=RECENTLY)
+    db.session.commit()
+
+    retention.prune(now=NOW)
+
+    assert count(Session) == 1
+    assert sessions.knows_device(olivia.id, laptop)
+
+
+def test_refresh_tokens_go_when_they_expire(olivia: Account) -> None:
+    session = sessions.open_for_account(olivia, origin=device(), now=NOW)
+    for number, expires_at in enumerate((NOW - timedelta(seconds=1), NOW + timedelta(seconds=1))):
+        token = RefreshToken(
+            session=session, digest=bytes([number]) * 32, created_at=NOW, expires_at=expires_at
+        )
+        db.session.add(token)
+    db.session.commit()
+
+    assert retention.prune(now=NOW)["refresh_tokens"] == 1
+    assert count(RefreshToken) == 1
+
+
+def test_verifications_outlive_the_day_in_which_their_misses_count(olivia: Account) -> None:
+    for ago in (timedelta(hours=30), timedelta(hours=49)):
+        expired = Verification(
+            account=olivia, purpose=Purpose.RESET, created_at=NOW - ago, expires_at=NOW - ago
+        )
+        db.session.add(expired)
+    db.session.commit()
+
+    retention.prune(now=NOW)
+
+    assert count(Verification) == 1
+
+
+def test_counters_go_when_their_window_is_over_and_locks_hold(olivia: Account) -> None:
+    locked = device("locked")
+    for moment, origin in ((NOW - timedelta(days=1), device()), (NOW, locked)):
+        with pytest.raises(CodeRefused):
+            redemptions.redeem("nonsense", origin=origin, now=moment)
+
+    retention.prune(now=NOW)
+
+    assert count(AttemptCounter, AttemptCounter.expires_at < NOW.timestamp()) == 0
+    assert count(AttemptCounter) > 0
+
+
+def test_it_is_written_down_once_and_only_if_something_was_forgotten(olivia: Account) -> None:
+    let_in(olivia, LONG_AGO)
+    retention.prune(now=NOW)
+    retention.prune(now=NOW)
+
+    pruned = [event for event in audit.latest(20) if event.action == "retention.pruned"]
+    assert [event.details for event in pruned] == [
+        {"counters": 1, "event_addresses": 3, "redemption_addresses": 1, "session_addresses": 1}
+    ]
+
+
+def test_more_than_one_chunk_is_forgotten(olivia: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "CHUNK", 2)
+    for _ in range(5):
+        let_in(olivia, LONG_AGO)
+
+    assert retention.prune(now=NOW)["redemption_addresses"] == 5
+
+
+def test_the_worker_prunes_once_a_day(olivia: Account) -> None:
+    almost_a_day = timedelta(hours=23)
+
+    assert retention.prune_daily(now=NOW)
+    assert not retention.prune_daily(now=NOW + almost_a_day)
+    assert retention.prune_daily(now=NOW + retention.EVERY)
+
+
+def test_the_command_says_what_was_forgotten(app: Flask) -> None:
+    long_ago = utcnow() - KEPT - timedelta(hours=1)
+    let_in(factories.owner(long_ago), long_ago)
+
+    result = app.test_cli_runner().invoke(args=["prune"])
+
+    assert result.exit_code == 0
+    assert "redemption addresses: 1\n" in result.output

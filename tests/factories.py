@@ -1,0 +1,102 @@
+"""People, devices and invitations for the tests: Olivia owns, Alice is an admin, Vera views, Mia is
+a member."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import sqlalchemy as sa
+
+from portal.domain import accounts, batches, invitations, members, verification
+from portal.domain.invitations import Terms
+from portal.domain.origin import Origin
+from portal.extensions import db
+from portal.models import Account, Batch, Invitation, Mail, Role
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+PASSWORD = "correct horse battery"
+
+_numbers = count(1)
+
+
+def device(name: str = "", address: str = "192.0.2.1") -> Origin:
+    """A device; a new one each time unless it is named."""
+    return Origin(device=name or f"device {next(_numbers)}", address=address, client="a test")
+
+
+def owner(now: datetime = NOW, username: str = "olivia") -> Account:
+    """The owner."""
+    return accounts.create_owner(
+        email=f"{username}@example.org",
+        username=username,
+        password=PASSWORD,
+        origin=device(),
+        now=now,
+    )
+
+
+def staff(role: Role, username: str, now: datetime = NOW) -> Account:
+    """Somebody of that role."""
+    account = owner(now, username)
+    account.role = role
+    db.session.commit()
+    return account
+
+
+def newcomer(username: str = "mia", now: datetime = NOW, **changes: Any) -> Account:
+    """A member who has just signed up, and was sent a code."""
+    values: dict[str, Any] = {
+        "email": f"{username}@example.org",
+        "username": username,
+        "password": PASSWORD,
+        "origin": device(),
+        "now": now,
+    }
+    account = members.sign_up(**(values | changes))
+    assert account is not None
+    return account
+
+
+def member(username: str = "mia", now: datetime = NOW, **changes: Any) -> Account:
+    """A member who has confirmed the e-mail."""
+    account = newcomer(username, now, **changes)
+    code, _ = sent_to(account.email)
+    return members.activate(account.email, code, origin=device(), now=now)
+
+
+def sent_to(email: str) -> tuple[str, str]:
+    """The code and the link's token in the last mail to a mailbox."""
+    newest = sa.select(Mail).where(Mail.recipient == email).order_by(Mail.id.desc())
+    mail = db.session.scalars(newest).first()
+    assert mail is not None
+    _, code, token = verification.contents(mail.about_id)
+    return code, token
+
+
+def mails_to(email: str) -> list[str]:
+    """The kinds of mail a mailbox got, in order."""
+    to_mailbox = sa.select(Mail.kind).where(Mail.recipient == email).order_by(Mail.id)
+    return list(db.session.scalars(to_mailbox))
+
+
+def invitation(
+    by: Account, now: datetime = NOW, code: str | None = None, **terms: Any
+) -> Invitation:
+    """An invitation, good for a week unless `terms` say otherwise."""
+    chosen = Terms(**({"expires_at": now + timedelta(days=7)} | terms))
+    return invitations.issue(chosen, by=by, origin=device(), now=now, own_code=code)
+
+
+def batch(
+    by: Account, now: datetime = NOW, size: int = 3, name: str = "Guests", **terms: Any
+) -> Batch:
+    """A batch, issued, and good for a week unless `terms` say otherwise."""
+    chosen = Terms(**({"expires_at": now + timedelta(days=7)} | terms))
+    begun = batches.create(chosen, name=name, size=size, by=by, origin=device(), now=now)
+    batches.complete(begun.id, origin=device(), now=now)
+    return batches.get(begun.id, by=by)
+
+
+def code_of(invited: Invitation) -> str:
+    """The code as its invitee knows it."""
+    return invitations.code_of(invited)

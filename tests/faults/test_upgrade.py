@@ -1,0 +1,179 @@
+"""What the previous release left in its database, brought to the newest tables."""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask_migrate import upgrade
+from sqlalchemy.engine import make_url
+
+from portal import create_app
+from portal.domain import attempts, audit, codes, redemptions
+from portal.domain.errors import InvitationUsed, LockedOut
+from portal.domain.origin import Origin
+from portal.extensions import Base, db
+from portal.models import (
+    Account,
+    AttemptCounter,
+    AuditEvent,
+    AuditHead,
+    Invitation,
+    Redemption,
+    Role,
+)
+from tests.conftest import POSTGRES, make_settings
+from tests.domain.outcomes import refused
+from tests.factories import NOW, device
+
+FORMER = "0001"  # the tables of the previous release
+OPEN, SPENT = "K7QM4TXB9RW0", "ABCD1234EFG0"
+
+
+@pytest.fixture
+def house(engine: str, tmp_path: Path, testrun_uid: str, worker_id: str) -> Iterator[Flask]:
+    """A portal over a database of its own, with the tables of the previous release."""
+    name = f"portal_upgrade_{testrun_uid[:12]}_{worker_id}"
+    url = f"sqlite:///{tmp_path / 'portal.db'}"
+    if engine == "postgres":
+        on_server(f"CREATE DATABASE {name}")
+        url = make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
+    app = create_app(make_settings(url))
+    with app.app_context():
+        upgrade(revision=FORMER)
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+    if engine == "postgres":
+        on_server(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def on_server(statement: str) -> None:
+    """Have the Postgres server do this."""
+    server = make_url(POSTGRES).set(drivername="postgresql")
+    with psycopg.connect(server.render_as_string(hide_password=False), autocommit=True) as admin:
+        admin.execute(statement)
+
+
+def write(table: type[Base], **values: Any) -> None:
+    """Add a row, naming only the columns that the previous release had."""
+    types = table.__table__.c
+    columns = [sa.column(name, types[name].type) for name in values]
+    db.session.execute(sa.insert(sa.table(table.__tablename__, *columns)).values(values))
+
+
+def issue(code: str, by: UUID, max_uses: int, admitted: Origin) -> None:
+    """An invitation that one device used."""
+    invitation = uuid4()
+    write(
+        Invitation,
+        id=invitation,
+        lookup=codes.lookup(code),
+        sealed=codes.seal(code, invitation),
+        hint=codes.hint(code),
+        label="Former",
+        created_by_id=by,
+        created_at=NOW,
+        max_uses=max_uses,
+        uses=1,
+    )
+    write(
+        Redemption,
+        id=uuid4(),
+        invitation_id=invitation,
+        device=admitted.device_digest,
+        at=NOW,
+        address="192.0.2.1",
+    )
+
+
+def remember(number: int, previous: str) -> str:
+    """An event, chained without a key as it was then; its hash."""
+    event = AuditEvent(
+        number=number,
+        at=NOW,
+        action="tea.poured",
+        address="192.0.2.1",
+        address_digest=audit._address_digest("192.0.2.1", number),
+        details={"cup": number},
+    )
+    event.hash = sha256(audit._content(event, previous)).hexdigest()
+    columns = ("number", "at", "action", "address", "address_digest", "details", "hash")
+    write(AuditEvent, **{name: getattr(event, name) for name in columns})
+    return event.hash
+
+
+@pytest.fixture
+def former(house: Flask) -> Flask:
+    """Two invitations, three events, and a device that is locked out."""
+    olivia = uuid4()
+    write(
+        Account,
+        id=olivia,
+        email="olivia@example.org",
+        username="olivia",
+        username_key="olivia",
+        password_hash="",
+        role=Role.OWNER,
+        created_at=NOW,
+    )
+    issue(OPEN, olivia, 2, device("first"))
+    issue(SPENT, olivia, 1, device("first"))
+    end = ""
+    for number in (1, 2, 3):
+        end = remember(number, end)
+    db.session.execute(sa.text("UPDATE audit_head SET number = 3, hash = :end"), {"end": end})
+    lock = attempts._lock().key_for(device("locked").device_digest)
+    write(AttemptCounter, key=lock, hits=1, expires_at=NOW.timestamp() + 600)
+    db.session.commit()
+    upgrade()
+    return house
+
+
+# case 79
+def test_codes_are_still_open_and_counts_intact(former: Flask) -> None:
+    assert redemptions.redeem(OPEN, origin=device("second"), now=NOW)
+    assert redemptions.redeem(OPEN, origin=device("first"), now=NOW)
+    with refused(InvitationUsed):
+        redemptions.redeem(OPEN, origin=device("third"), now=NOW)
+    with refused(InvitationUsed):
+        redemptions.redeem(SPENT, origin=device("third"), now=NOW)
+    assert set(db.session.scalars(sa.select(Invitation.uses))) == {1, 2}
+
+
+# case 79
+def test_a_device_that_was_locked_out_is_locked_out(former: Flask) -> None:
+    with refused(LockedOut):
+        redemptions.redeem(OPEN, origin=device("locked"), now=NOW)
+
+
+# case 79
+def test_the_audit_chain_of_before_goes_on_with_a_key(former: Flask) -> None:
+    assert audit.first_broken_link() is None
+    audit.record("tea.poured", now=NOW)
+    db.session.commit()
+    assert audit.first_broken_link() is None
+
+
+# case 79
+def test_nobody_changes_an_event_of_before(former: Flask) -> None:
+    """Not even chained anew: the upgrade vouched for the end of the chain as it was."""
+    drop_trigger()
+    event = db.session.get_one(AuditEvent, 3)
+    event.details = {"cup": 33}
+    event.hash = sha256(audit._content(event, db.session.get_one(AuditEvent, 2).hash)).hexdigest()
+    db.session.execute(sa.update(AuditHead).values(hash=event.hash))
+    db.session.commit()
+
+    assert audit.first_broken_link() == 1
+
+
+def drop_trigger() -> None:
+    """As somebody would who owns the database."""
+    triggers = {"sqlite": "audit_event_unchanged", "postgresql": "audit_event_kept ON audit_event"}
+    db.session.execute(sa.text(f"DROP TRIGGER {triggers[db.engine.dialect.name]}"))

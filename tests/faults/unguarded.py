@@ -1,0 +1,335 @@
+"""The portal with exactly one guard replaced by its naive version; `UNGUARDED` names which.
+
+Only the negative controls serve this module: a race test is worth something if the same attack
+breaks the promise here. Each naive version pauses between its look and its write, to make sure.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from sqlalchemy.orm import joinedload
+
+from portal import database
+from portal.domain import (
+    accounts,
+    attempts,
+    credentials,
+    departures,
+    one_device,
+    outbox,
+    people,
+    redemptions,
+    refresh,
+    second_factors,
+    sessions,
+    verification,
+)
+from portal.domain.errors import AccountTaken, LockedOut, SignedInElsewhere, SignInRequired
+from portal.domain.origin import Origin
+from portal.extensions import db, lockout
+from portal.limits_storage import at
+from portal.models import (
+    Account,
+    Installation,
+    Invitation,
+    Mail,
+    MailState,
+    Purpose,
+    Redemption,
+    RefreshToken,
+    Session,
+    Verification,
+)
+
+PAUSE = 0.1  # seconds: longer than a password takes to hash on a busy machine
+
+
+def tries_counted_afterwards() -> None:
+    """Look whether a try is left, evaluate, then count."""
+    fail = attempts.fail
+
+    def reserve(origin: Origin, *, now: datetime) -> None:
+        attempts.require_unlocked(origin, now=now)
+        with at(now):
+            if not lockout.limiter.test(attempts._tries(), origin.device_digest):
+                raise LockedOut(now)
+        time.sleep(PAUSE)
+
+    def count_and_fail(origin: Origin, *, now: datetime) -> int:
+        with at(now):
+            lockout.limiter.hit(attempts._tries(), origin.device_digest)
+        return fail(origin, now=now)
+
+    attempts.reserve = reserve
+    attempts.fail = count_and_fail
+
+
+def misses_not_reserved() -> None:
+    """Look at the budget of the address without making others at this address wait."""
+
+    def reserve(origin: Origin, *, now: datetime) -> None:
+        attempts.require_unlocked(origin, now=now)
+        time.sleep(PAUSE)
+        with at(now):
+            lockout.limiter.hit(attempts._tries(), origin.device_digest)
+
+    attempts.reserve = reserve
+
+
+def tries_in_memory() -> None:
+    """Count where a restart forgets."""
+
+    class Forgetful(MemoryStorage):
+        def incr_together(self, *counts: tuple[str, int, int]) -> list[int]:
+            return [self.incr(*count) for count in counts]
+
+    attempts.lockout = SimpleNamespace(limiter=FixedWindowRateLimiter(Forgetful()))
+
+
+def uses_read_then_written() -> None:
+    """Look whether a use is left, then write down one more than was seen."""
+
+    def take(invitation: Invitation, origin: Origin, now: datetime, **who: Any) -> Redemption:
+        _let_go()
+        seen = invitation.uses
+        redemptions._require_active(invitation, now)
+        time.sleep(PAUSE)
+        _update(invitation, uses=seen + 1)
+        return _write_down(invitation, origin, now)
+
+    redemptions._take_a_use = take
+
+
+def revocation_read_once() -> None:
+    """Trust what the look-up said about revocation."""
+
+    def take(invitation: Invitation, origin: Origin, now: datetime, **who: Any) -> Redemption:
+        _let_go()
+        time.sleep(PAUSE)
+        _update(invitation, uses=Invitation.uses + 1)
+        return _write_down(invitation, origin, now)
+
+    redemptions._take_a_use = take
+
+
+def return_read_once() -> None:
+    """Let a device back in by what the look-up said."""
+    open_for_redemption = sessions.open_for_redemption
+
+    def open_late(*values: Any, **where: Any) -> Session:
+        _let_go()
+        time.sleep(PAUSE)
+        return open_for_redemption(*values, **where)
+
+    sessions.open_for_redemption = open_late
+
+
+def submits_side_by_side() -> None:
+    """Let the submits of one device pass each other between look-up and use."""
+    take = redemptions._take_a_use
+
+    def take_late(*values: Any, **who: Any) -> Redemption:
+        _let_go()
+        time.sleep(PAUSE)
+        return take(*values, **who)
+
+    redemptions._take_a_use = take_late
+
+
+def owner_read_then_written() -> None:
+    """Look whether there is an owner, then become one."""
+
+    def claim(now: datetime) -> bool:
+        owned = db.session.scalars(sa.select(Installation.owned_since)).one()
+        time.sleep(PAUSE)
+        db.session.execute(sa.update(Installation).values(owned_since=now))
+        return owned is None
+
+    accounts._claim_ownership = claim
+
+
+def email_read_then_written() -> None:
+    """Look whether the address is taken, then take it; the database's rule is dropped as well."""
+    new_account = accounts.new
+
+    def look_first(*values: Any) -> Account:
+        account = new_account(*values)
+        if accounts.find(account.email):
+            raise AccountTaken
+        time.sleep(PAUSE)
+        return account
+
+    accounts.new = look_first
+
+
+def owners_counted_first() -> None:
+    """Look whether another owner is there, then go on; nobody waits for anybody."""
+    require_another_owner = departures.require_another_owner
+
+    def count(person: Account) -> None:
+        require_another_owner(person)
+        time.sleep(PAUSE)
+
+    for module in (departures, people):
+        module.wait_for_ownership = lambda *_: None
+        module.require_another_owner = count
+
+
+def step_read_then_written() -> None:
+    """Look whether a code of the app was used before, then write it down as used."""
+
+    def use(account: Account, code: str, now: datetime) -> bool:
+        step = second_factors._step_of(code, second_factors._totp(account), now)
+        if step is None or (account.totp_last_step or 0) >= step:
+            return False
+        time.sleep(PAUSE)
+        account.totp_last_step = step
+        return True
+
+    second_factors._use_totp = use
+
+
+def code_read_then_used() -> None:
+    """Look for the code, then mark it used."""
+
+    def use(
+        _account: UUID, now: datetime, *conditions: sa.ColumnElement[bool]
+    ) -> Verification | None:
+        _let_go()
+        found = db.session.scalars(
+            sa.select(Verification)
+            .where(*conditions, Verification.used_at.is_(None))
+            .options(joinedload(Verification.account))
+        ).first()
+        time.sleep(PAUSE)
+        if found is not None:
+            found.used_at = now
+        return found
+
+    verification._use = use
+
+
+def address_asked_for_last() -> None:
+    """Let a link confirm the address the account asked for last."""
+    take = credentials._take
+
+    def take_last(used: Verification, origin: Origin, now: datetime) -> None:
+        _let_go()
+        time.sleep(5 * PAUSE)
+        last = sa.select(Verification.email).where(
+            Verification.account_id == used.account_id,
+            Verification.purpose == Purpose.NEW_EMAIL,
+        )
+        used.email = db.session.scalars(last.order_by(Verification.id.desc())).first()
+        take(used, origin, now)
+
+    credentials._take = take_last
+
+
+def mails_not_leased() -> None:
+    """Take whatever is due, without a look at who else has taken it."""
+
+    def due(now: datetime) -> list[sa.ColumnElement[bool]]:
+        return [Mail.state == MailState.WAITING, Mail.due_at <= now]
+
+    outbox._due = due
+
+
+def device_looked_for_first() -> None:
+    """Look whether another device is signed in, then sign in; the table's rule is dropped too."""
+    living_in = sessions.living_in
+
+    def make_room(account: Account, _origin: Origin, now: datetime) -> None:
+        _let_go()
+        living = living_in(one_device.DIALECT, account.id, now=now)
+        _let_go()
+        time.sleep(5 * PAUSE)
+        if living is not None:
+            raise SignedInElsewhere
+
+    one_device._make_room = make_room
+
+
+def refresh_token_read_then_used() -> None:
+    """Look whether a refresh token was used, then mark it."""
+
+    def redeem(session: Session, secret: str, *, origin: Origin, now: datetime) -> str:
+        _let_go()
+        found = db.session.scalars(
+            sa.select(RefreshToken).where(
+                RefreshToken.digest == refresh._digest(secret), RefreshToken.used_at.is_(None)
+            )
+        ).first()
+        time.sleep(PAUSE)
+        if found is None:
+            raise SignInRequired
+        found.used_at = now
+        return refresh.begin(session, now=now)
+
+    refresh.redeem = redeem
+
+
+def transactions_begin_by_reading() -> None:
+    """Begin a transaction of SQLite at the first statement, in its own default mode."""
+
+    def begin(_connection: Any, cursor: Any, *_: Any) -> None:
+        if not cursor.connection.in_transaction:
+            cursor.execute("BEGIN DEFERRED")
+
+    database._begin_at_the_first_write = begin
+
+
+def _let_go() -> None:
+    """Commit the reserved try: its lock (on SQLite, everybody's) would stand in for the guard."""
+    db.session.commit()
+
+
+def _update(invitation: Invitation, **values: Any) -> None:
+    db.session.execute(
+        sa.update(Invitation)
+        .where(Invitation.id == invitation.id)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _write_down(invitation: Invitation, origin: Origin, now: datetime) -> Redemption:
+    redemption = Redemption(invitation_id=invitation.id, device=origin.device_digest, at=now)
+    db.session.add(redemption)
+    db.session.flush()
+    return redemption
+
+
+NAIVE: dict[str, Callable[[], None]] = {
+    naive.__name__: naive
+    for naive in (
+        tries_counted_afterwards,
+        misses_not_reserved,
+        tries_in_memory,
+        uses_read_then_written,
+        revocation_read_once,
+        return_read_once,
+        submits_side_by_side,
+        owner_read_then_written,
+        email_read_then_written,
+        owners_counted_first,
+        step_read_then_written,
+        code_read_then_used,
+        address_asked_for_last,
+        mails_not_leased,
+        device_looked_for_first,
+        refresh_token_read_then_used,
+        transactions_begin_by_reading,
+    )
+}
+NAIVE[os.environ["UNGUARDED"]]()
+
+from wsgi import app  # noqa: E402, F401 - the same app that gunicorn.conf.py knows

@@ -1,0 +1,79 @@
+"""Look-ups: what they see, what they make of it, and how they outlive a lost connection."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask, current_app
+from sqlalchemy.exc import DBAPIError
+
+from portal.extensions import db
+from portal.lookups import LookUp, entity_of_row
+from portal.models import Account, Invitation, Role
+from portal.models.types import UTCDateTime
+from tests import factories
+from tests.factories import NOW
+
+pytestmark = pytest.mark.usefixtures("context")
+
+BY_NAME = LookUp(
+    sa.select(*Account.__table__.c).where(Account.username == sa.bindparam("username"))
+)
+EXPIRING = LookUp(
+    sa.select(Invitation.id, Invitation.expires_at, Invitation.sealed).where(
+        Invitation.expires_at <= sa.bindparam("end", type_=UTCDateTime)
+    )
+)
+IMPOSSIBLE = LookUp(sa.select(sa.text("nothing FROM nowhere")))
+
+
+def olivia() -> Account | None:
+    """The owner, by a look-up."""
+    row = BY_NAME.first({"username": "olivia"})
+    return None if row is None else entity_of_row(Account, row)
+
+
+def test_what_is_found_has_the_types_of_the_orm() -> None:
+    owner = factories.owner()
+    invited = factories.invitation(owner, expires_at=NOW + timedelta(days=1))
+
+    found = olivia()
+
+    assert found is not None
+    assert found is not owner
+    assert (found.id, found.role, found.created_at) == (owner.id, Role.OWNER, NOW)
+    (row,) = EXPIRING.rows({"end": NOW + timedelta(days=2)})
+    assert tuple(row) == (invited.id, invited.expires_at, invited.sealed)
+    assert EXPIRING.rows({"end": NOW}) == []
+
+
+def test_a_look_up_sees_what_is_committed_and_within_the_session_what_is_written() -> None:
+    owner = factories.owner()
+    owner.username = "oscar"
+    db.session.flush()
+
+    assert olivia() is not None
+    assert BY_NAME.first({"username": "olivia"}, within=db.session) is None
+    db.session.rollback()
+
+
+def test_a_look_up_leaves_no_transaction_open() -> None:
+    olivia()
+    factories.owner()
+
+    assert olivia() is not None
+
+
+def test_a_lost_connection_is_replaced(app: Flask) -> None:
+    factories.owner()
+    olivia()
+    current_app.extensions["portal.lookups"].current().close()
+
+    assert olivia() is not None
+    assert olivia() is not None
+
+
+def test_an_error_of_the_database_is_named_by_sqlalchemy() -> None:
+    with pytest.raises(DBAPIError):
+        IMPOSSIBLE.rows({})
+    assert olivia() is None

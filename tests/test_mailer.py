@@ -1,0 +1,214 @@
+"""Mail, from the outbox to a real SMTP server."""
+
+import email
+import email.policy
+import socket
+from collections.abc import Iterator
+from datetime import timedelta
+from email.message import EmailMessage
+
+import pytest
+import time_machine
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from flask import Flask
+
+from portal import mailer
+from portal.domain import outbox
+from portal.extensions import db
+from portal.models import Invitation, Mail, MailState
+from tests import factories
+from tests.factories import NOW, code_of
+
+pytestmark = pytest.mark.usefixtures("context", "noon")
+
+
+class Mailbox:
+    """What a mail server took; `answers` are what it says to the next messages instead of yes."""
+
+    def __init__(self) -> None:
+        self.taken: list[EmailMessage] = []
+        self.answers: list[str] = []
+
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        """Take a message, or refuse it."""
+        if self.answers:
+            return self.answers.pop(0)
+        message = email.message_from_bytes(envelope.content or b"", policy=email.policy.default)
+        assert isinstance(message, EmailMessage)
+        self.taken.append(message)
+        return "250 OK"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Controller]:
+    """A mail server on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as reservation:
+        port = reservation.getsockname()[1]
+    controller = Controller(Mailbox(), hostname="127.0.0.1", port=port)
+    controller.start()
+    yield controller
+    controller.stop()
+
+
+@pytest.fixture
+def mailbox(server: Controller) -> Mailbox:
+    """The server's mailbox, empty."""
+    server.handler.__init__()
+    assert isinstance(server.handler, Mailbox)
+    return server.handler
+
+
+@pytest.fixture
+def settings_changes(server: Controller) -> dict[str, object]:
+    """The portal sends to that server."""
+    url = f"smtp://127.0.0.1:{server.port}"
+    return {"mail_url": url, "public_url": "https://invite.example.org"}
+
+
+@pytest.fixture
+def noon() -> Iterator[time_machine.Traveller]:
+    """The clock, standing at NOW."""
+    with time_machine.travel(NOW, tick=False) as clock:
+        yield clock
+
+
+def invited(recipient: str = "guest@example.com") -> Invitation:
+    """An invitation, and its mail in the outbox."""
+    invitation = factories.invitation(factories.owner(), recipient=recipient)
+    outbox.queue("invitation", to=recipient, about=invitation.id, now=NOW)
+    db.session.commit()
+    return invitation
+
+
+def only_mail() -> Mail:
+    """The one mail there is, as the database has it."""
+    db.session.expire_all()
+    (mail,) = outbox.latest(2)
+    return mail
+
+
+def test_an_invitation_is_mailed_with_its_code_and_link(mailbox: Mailbox) -> None:
+    invitation = invited()
+
+    mailer.send_due()
+
+    (message,) = mailbox.taken
+    text = message.get_body(("plain",))
+    page = message.get_body(("html",))
+    assert text is not None
+    assert page is not None
+    assert message["To"] == "guest@example.com"
+    assert message["Auto-Submitted"] == "auto-generated"
+    for body in (text.get_content(), page.get_content()):
+        assert code_of(invitation) in body
+        assert f"https://invite.example.org/?code={code_of(invitation)}" in body
+    assert only_mail().state is MailState.SENT
+
+
+def test_a_mail_is_sent_once(mailbox: Mailbox) -> None:
+    invited()
+
+    mailer.send_due()
+    mailer.send_due()
+
+    assert len(mailbox.taken) == 1
+
+
+# case 74
+def test_a_mail_sent_again_after_a_crash_has_the_same_message_id(
+    mailbox: Mailbox, noon: time_machine.Traveller
+) -> None:
+    invited()
+    mailer.send_due()
+    mail = only_mail()
+    mail.state, mail.leased_until = MailState.WAITING, NOW + outbox.LEASE
+    db.session.commit()
+
+    mailer.send_due()
+    assert len(mailbox.taken) == 1, "the lease of the worker that died still runs"
+    noon.move_to(NOW + outbox.LEASE)
+    mailer.send_due()
+
+    first, second = mailbox.taken
+    assert first["Message-ID"] == second["Message-ID"]
+
+
+# case 75
+def test_a_mail_that_is_refused_for_now_is_sent_later(
+    mailbox: Mailbox, noon: time_machine.Traveller
+) -> None:
+    invited()
+    mailbox.answers = ["451 come back later"]
+
+    mailer.send_due()
+    mailer.send_due()
+    assert only_mail().state is MailState.WAITING
+    assert only_mail().error == "451 come back later"
+    assert only_mail().due_at == NOW + timedelta(minutes=1)
+    noon.move_to(NOW + timedelta(minutes=1))
+    mailer.send_due()
+
+    assert len(mailbox.taken) == 1
+    assert only_mail().state is MailState.SENT
+
+
+def test_a_mail_that_is_refused_for_good_waits_for_the_owner(mailbox: Mailbox) -> None:
+    invited()
+    mailbox.answers = ["550 no such mailbox"]
+
+    mailer.send_due()
+    assert only_mail().state is MailState.FAILED
+    assert only_mail().error == "550 no such mailbox"
+    outbox.retry(only_mail(), now=NOW)
+    mailer.send_due()
+
+    assert only_mail().state is MailState.SENT
+
+
+def test_one_refused_mail_does_not_hold_up_the_others(mailbox: Mailbox) -> None:
+    invitation = invited()
+    for name in ("anna", "bert"):
+        outbox.queue("invitation", to=f"{name}@example.com", about=invitation.id, now=NOW)
+    db.session.commit()
+    mailbox.answers = ["550 no such mailbox"]
+
+    mailer.send_due()
+
+    assert len(mailbox.taken) == 2
+    assert outbox.counts() == {MailState.WAITING: 0, MailState.SENT: 2, MailState.FAILED: 1}
+
+
+def test_a_mail_is_given_up_after_its_last_pause(noon: time_machine.Traveller) -> None:
+    invited()
+    moment = NOW
+    for pause in outbox.PAUSES:
+        (mail,) = outbox.lease(1, now=moment)
+        outbox.failed(mail, "451 not now", now=moment)
+        assert only_mail().due_at == moment + pause
+        moment += pause
+
+    (mail,) = outbox.lease(1, now=moment)
+    outbox.failed(mail, "451 not now", now=moment)
+
+    assert only_mail().state is MailState.FAILED
+
+
+def test_two_workers_never_lease_the_same_mail() -> None:
+    invited()
+
+    assert len(outbox.lease(10, now=NOW)) == 1
+    assert outbox.lease(10, now=NOW) == []
+
+
+def test_the_command_line_sends_what_is_due_and_says_how_it_stands(
+    app: Flask, mailbox: Mailbox
+) -> None:
+    invited()
+    runner = app.test_cli_runner()
+
+    assert runner.invoke(args=["outbox", "run", "--once"]).exit_code == 0
+
+    assert runner.invoke(args=["outbox", "status"]).output == "waiting: 0\nsent: 1\nfailed: 0\n"

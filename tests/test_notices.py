@@ -1,0 +1,172 @@
+"""The mails to account holders, from the outbox to a real SMTP server."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from email.message import EmailMessage
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+from aiosmtpd.controller import Controller
+from flask import Flask
+
+from portal import mailer
+from portal.domain import accounts, credentials, departures, members, resets, verification
+from portal.domain.profiles import Profile
+from portal.extensions import db
+from portal.languages import LANGUAGES
+from portal.models import Account, Mail, MailState, Verification
+from tests import factories
+from tests.factories import NOW, PASSWORD, device
+from tests.test_mailer import Mailbox, mailbox, server  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.usefixtures("context", "noon")
+
+KINDS = (
+    *("activation", "reset", "new_email", "email_changed", "new_sign_in", "deactivated"),
+    "account_exists",
+)
+
+
+@pytest.fixture
+def noon() -> Iterator[None]:
+    """The clock of the worker stands where the tests' does."""
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+@pytest.fixture
+def settings_changes(server: Controller) -> dict[str, object]:  # noqa: F811
+    """A portal with a mail server, and a name that needs care."""
+    return {
+        "mail_url": f"smtp://127.0.0.1:{server.port}",
+        "public_url": "https://party.example.org",
+        "site_name": "Ana's {7*7} party",
+    }
+
+
+@pytest.fixture
+def sent(mailbox: Mailbox) -> Iterator[list[EmailMessage]]:  # noqa: F811
+    """What the server took."""
+    return mailbox.taken
+
+
+def text(message: EmailMessage, kind: str = "plain") -> str:
+    """The words of a message."""
+    body = message.get_body((kind,))
+    assert body is not None
+    return str(body.get_content())
+
+
+def everything_happens(language: str) -> Account:
+    """Somebody gets every kind of mail there is."""
+    olivia = factories.owner()
+    mia = factories.newcomer(profile=Profile(language=language))
+    mailer.send_due()
+    mia.confirmed_at = NOW
+    db.session.commit()
+    members.sign_up(email=mia.email, password=PASSWORD, origin=device(), now=NOW)
+    resets.request("mia", origin=device(), now=NOW)
+    for _ in range(2):
+        accounts.sign_in("mia", PASSWORD, origin=device(), now=NOW)
+    credentials.request_new_email(mia, "new@example.org", PASSWORD, origin=device(), now=NOW)
+    _, token = factories.sent_to("new@example.org")
+    mailer.send_due()
+    credentials.confirm_new_email_by_link(token, origin=device(), now=NOW)
+    departures.deactivate(mia, by=olivia, origin=device(), now=NOW)
+    mailer.send_due()
+    return mia
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+def test_every_mail_comes_in_the_language_of_its_reader(
+    sent: list[EmailMessage], language: str
+) -> None:
+    everything_happens(language)
+
+    words = LANGUAGES[language]
+    assert sorted(str(message["Subject"]) for message in sent) == sorted(
+        words.subjects[kind].format(site="Ana's {7*7} party") for kind in KINDS
+    )
+    for message in sent:
+        assert message["Auto-Submitted"] == "auto-generated"
+        assert "{" not in text(message).replace("{7*7}", "")
+        is_about_something_done = str(message["Subject"]) in {
+            words.subjects[kind].format(site="Ana's {7*7} party")
+            for kind in ("reset", "email_changed", "new_sign_in", "deactivated")
+        }
+        assert (words.unexpected in text(message)) is not is_about_something_done
+        assert (words.unexpected in text(message, "html")) is not is_about_something_done
+
+
+# case 41
+def test_links_lead_to_our_own_address_and_codes_stand_in_both_forms(
+    sent: list[EmailMessage],
+) -> None:
+    mia = factories.newcomer()
+    code, token = factories.sent_to(mia.email)
+
+    mailer.send_due()
+
+    [message] = sent
+    for kind in ("plain", "html"):
+        assert f"https://party.example.org/activation/{token}" in text(message, kind)
+        assert code in text(message, kind)
+    assert re.findall(r"https?://[^/\s\"]+", text(message)) == ["https://party.example.org"]
+
+
+def test_once_sent_the_code_is_nowhere_readable(sent: list[EmailMessage]) -> None:
+    factories.newcomer()
+
+    mailer.send_due()
+
+    assert db.session.scalars(sa.select(Verification.sealed)).all() == [None]
+
+
+def test_whoever_signs_a_stranger_up_cannot_write_to_them(sent: list[EmailMessage]) -> None:
+    spam = Profile(first_name="Win at http://evil.example")
+
+    factories.newcomer(profile=spam)
+    mailer.send_due()
+
+    assert "evil" not in text(sent[0]) + text(sent[0], "html") + str(sent[0]["Subject"])
+
+
+def test_a_code_that_grew_old_in_the_outbox_is_not_sent(
+    app: Flask, sent: list[EmailMessage]
+) -> None:
+    mia = factories.member()
+    verification.send(mia, verification.Purpose.RESET, now=NOW)
+    db.session.commit()
+    mailer.send_due()
+    verification.send(mia, verification.Purpose.RESET, now=NOW)
+    db.session.commit()
+
+    with time_machine.travel(NOW + timedelta(minutes=11), tick=False):
+        mailer.send_due()
+
+    failed = sa.select(Mail.error).where(Mail.state == MailState.FAILED, Mail.kind == "reset")
+    assert db.session.scalars(failed).all() == ["The code was too old before this was sent."]
+
+
+def test_a_used_code_is_not_sent(sent: list[EmailMessage]) -> None:
+    factories.member()
+
+    mailer.send_due()
+
+    assert sent == []
+    assert db.session.scalars(sa.select(Mail.state)).all() == [MailState.FAILED]
+
+
+def test_a_new_device_is_told_once_and_the_first_one_not(sent: list[EmailMessage]) -> None:
+    mia = factories.member()
+    phone, laptop = device(), device(address="198.51.100.7")
+
+    for origin in (phone, phone, laptop, laptop):
+        accounts.sign_in("mia", PASSWORD, origin=origin, now=NOW)
+    mailer.send_due()
+
+    assert factories.mails_to(mia.email) == ["activation", "new_sign_in"]
+    assert "198.51.100.7" in text(sent[0])
+    assert "https://party.example.org/reset" in text(sent[0])
