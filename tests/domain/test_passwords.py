@@ -13,6 +13,11 @@ from tests.factories import PASSWORD
 
 
 @pytest.fixture(autouse=True)
+def cheap_hashes() -> None:
+    """Not here: these are about hashes as production makes them."""
+
+
+@pytest.fixture(autouse=True)
 def portal() -> Iterator[None]:
     """The context of a portal that wants ten characters; passwords need nothing else of it."""
     with create_app(make_settings("sqlite:///:memory:", password_min_length=10)).app_context():
