@@ -32,7 +32,6 @@ install: .venv/.runtime static/vendor/htmx.min.js ## Install what the portal run
 run: install ## Serve the portal on http://127.0.0.1:8000 (another port: make run PORT=8001)
 	@$(PY) -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
 		|| { echo "Port $(PORT) is in use, or is no port. Choose another: make run PORT=8001" >&2; exit 1; }
-	@PORT=$(PORT) $(PY) -m flask --app wsgi db upgrade
 	@echo
 	@echo "  Open http://127.0.0.1:$(PORT)/register to make the first member of staff."
 	@echo "  Ctrl-C stops the portal."

@@ -19,12 +19,13 @@ from portal import (
     lookups,
     mailer,
     metrics,
+    schema,
     security,
     web,
 )
 from portal.application import Portal
 from portal.config import ROOT, Settings
-from portal.extensions import csrf, db, mail, migrate
+from portal.extensions import csrf, db, mail
 
 __all__ = ["create_app", "limits_storage"]
 
@@ -46,12 +47,12 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     for extension in (db, csrf, mail):
         extension.init_app(app)
-    migrate.init_app(app, db, directory=str(ROOT / "migrations"), render_as_batch=True)
     for part in (
         logs,
         metrics,
         floods,
         database,
+        schema,
         lookups,
         errors,
         guards,

@@ -7,7 +7,6 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
 from flask_mail import Mail
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 from sqlalchemy import MetaData
@@ -39,7 +38,6 @@ class Sessions(LoginManager):
 db = SQLAlchemy(
     metadata=Base.metadata, disable_autonaming=True, session_options={"expire_on_commit": False}
 )
-migrate = Migrate()
 login_manager = Sessions()
 csrf = CSRFProtect()
 mail = Mail()

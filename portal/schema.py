@@ -3,22 +3,41 @@
 from functools import cache
 
 import sqlalchemy as sa
-from alembic.script import ScriptDirectory
+from flask import Flask
+from werkzeug.local import LocalProxy
 
 from portal.config import ROOT
 from portal.extensions import db
 
+MIGRATIONS = ROOT / "migrations"
 
-@cache
+
+def init_app(app: Flask) -> None:
+    """Introduce Flask-Migrate once it is asked for: it brings Alembic, which takes long to load."""
+    app.extensions["migrate"] = LocalProxy(lambda: _introduced(app))
+
+
+def upgrade() -> None:
+    """Bring the portal's own database to the newest revision; ends the process if that fails."""
+    if sa.inspect(db.engine).has_table("alembic_version") and is_newest():
+        return
+    db.session.remove()
+
+    import flask_migrate  # noqa: PLC0415 - long to load
+
+    flask_migrate.upgrade()
+
+
 def newest() -> str:
     """The revision this version of the portal works with."""
-    return str(_scripts().get_current_head())
+    return max(known())
 
 
 @cache
 def known() -> frozenset[str]:
-    """Every revision this version can start from."""
-    return frozenset(script.revision for script in _scripts().walk_revisions())
+    """Every revision this version can start from: they are numbers, and their files begin so."""
+    files = (MIGRATIONS / "versions").glob("[0-9]*.py")
+    return frozenset(file.name.partition("_")[0] for file in files)
 
 
 def is_newest() -> bool:
@@ -27,5 +46,8 @@ def is_newest() -> bool:
     return set(in_use) == {newest()}
 
 
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory(str(ROOT / "migrations"))
+def _introduced(app: Flask) -> object:
+    from flask_migrate import Migrate  # noqa: PLC0415 - long to load
+
+    Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=True)
+    return app.extensions["migrate"]

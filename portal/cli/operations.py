@@ -84,6 +84,16 @@ def prune() -> None:
         click.echo(f"{name.replace('_', ' ')}: {count}")
 
 
+@click.command("db", add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@with_appcontext
+def migrate(arguments: tuple[str, ...]) -> None:
+    """Migrate the database (flask db --help says how)."""
+    from flask_migrate.cli import db as commands  # noqa: PLC0415 - long to load
+
+    commands.main(arguments, prog_name="flask db")
+
+
 @audit_commands.command("verify")
 @click.option(
     "--ended", metavar="NUMBER:HASH", help="Where the chain ended once: it must lead through there."
@@ -116,7 +126,7 @@ def vouch_for_audit() -> None:
 
 def init_app(app: Flask) -> None:
     """Add the commands to `flask`."""
-    for command in (backup, restore, call_doctor, prune, audit_commands):
+    for command in (backup, restore, call_doctor, prune, migrate, audit_commands):
         app.cli.add_command(command)
 
 

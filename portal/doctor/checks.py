@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
-from redis import Redis, RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal import schema
@@ -64,6 +63,8 @@ def _counters() -> Finding:
     part = "Shared counters"
     url = settings.redis_url.get_secret_value()
     if url:
+        from redis import Redis, RedisError  # noqa: PLC0415 - long to load
+
         try:
             with Redis.from_url(
                 url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE

@@ -13,21 +13,9 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import sqlalchemy as sa
-import webauthn
 from limits import RateLimitItemPerMinute
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
-from webauthn.helpers import parse_authentication_credential_json as parse_authentication
-from webauthn.helpers import parse_client_data_json as parse_client_data
-from webauthn.helpers import parse_registration_credential_json as parse_registration
-from webauthn.helpers.exceptions import WebAuthnException
-from webauthn.helpers.structs import (
-    AuthenticationCredential,
-    AuthenticatorSelectionCriteria,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
 
 from portal.config import settings
 from portal.domain import keys, second_factors
@@ -41,9 +29,8 @@ MOST = 20  # of one account
 LASTS = timedelta(minutes=5)
 NONCE_BYTES, TIME_BYTES, PROOF_BYTES = 16, 8, 16
 
+_SIGN_IN = "sign-in"
 _ANSWERS = RateLimitItemPerMinute(1, 10, namespace="challenge")
-# What the library, and the readers it builds on, raise at answers that no browser gives.
-_UNREADABLE = (WebAuthnException, ValueError, TypeError, LookupError, RecursionError)
 
 
 def are_possible() -> bool:
@@ -59,22 +46,14 @@ def are_possible() -> bool:
 
 def creation_options(account: Account, *, origin: Origin, now: datetime) -> dict[str, Any]:
     """What a browser needs to make a passkey for this account (JSON)."""
-    options = webauthn.generate_registration_options(
-        rp_id=_host(),
-        rp_name=settings.site_name,
-        user_id=account.id.bytes,
-        user_name=account.email,
-        user_display_name=account.username,
+    from portal.domain import ceremonies  # noqa: PLC0415 - long to load, and few use a passkey
+
+    return ceremonies.creation_options(
+        account,
+        site=_host(),
         challenge=_challenge(_creation(account), origin, now),
-        authenticator_selection=AuthenticatorSelectionCriteria(
-            resident_key=ResidentKeyRequirement.REQUIRED,
-            user_verification=UserVerificationRequirement.REQUIRED,
-        ),
-        exclude_credentials=[
-            PublicKeyCredentialDescriptor(id=passkey.credential_id) for passkey in of(account)
-        ],
+        known=[passkey.credential_id for passkey in of(account)],
     )
-    return webauthn.helpers.options_to_json_dict(options)
 
 
 def add(account: Account, answer: str, *, name: str, origin: Origin, now: datetime) -> list[str]:
@@ -84,19 +63,13 @@ def add(account: Account, answer: str, *, name: str, origin: Origin, now: dateti
     """
     if len(of(account)) >= MOST:
         raise PasskeyRefused("These are many passkeys. Remove one you no longer use.")
-    try:
-        credential = parse_registration(answer)
-        verified = webauthn.verify_registration_response(
-            credential=credential,
-            expected_challenge=_answered(
-                credential.response.client_data_json, _creation(account), origin, now
-            ),
-            expected_rp_id=_host(),
-            expected_origin=settings.base_url,
-            require_user_verification=True,
-        )
-    except _UNREADABLE as error:
-        raise PasskeyRefused from error
+    from portal.domain import ceremonies  # noqa: PLC0415 - see `creation_options`
+
+    verified = ceremonies.creation(
+        answer,
+        site=_host(),
+        challenge=lambda given: _answered(given, _creation(account), origin, now),
+    )
     passkey = Passkey(
         account_id=account.id,
         credential_id=verified.credential_id,
@@ -115,12 +88,9 @@ def add(account: Account, answer: str, *, name: str, origin: Origin, now: dateti
 
 def request_options(*, origin: Origin, now: datetime) -> dict[str, Any]:
     """What a browser needs to let somebody choose a passkey (JSON). It names nobody."""
-    options = webauthn.generate_authentication_options(
-        rp_id=_host(),
-        challenge=_challenge("sign-in", origin, now),
-        user_verification=UserVerificationRequirement.REQUIRED,
-    )
-    return webauthn.helpers.options_to_json_dict(options)
+    from portal.domain import ceremonies  # noqa: PLC0415 - see `creation_options`
+
+    return ceremonies.request_options(site=_host(), challenge=_challenge(_SIGN_IN, origin, now))
 
 
 def use(answer: str, *, origin: Origin, now: datetime) -> Account:
@@ -128,23 +98,15 @@ def use(answer: str, *, origin: Origin, now: datetime) -> Account:
 
     Raises `PasskeyRefused`.
     """
-    try:
-        credential = parse_authentication(answer)
-        passkey = _find(credential)
-        verified = webauthn.verify_authentication_response(
-            credential=credential,
-            expected_challenge=_answered(
-                credential.response.client_data_json, "sign-in", origin, now
-            ),
-            expected_rp_id=_host(),
-            expected_origin=settings.base_url,
-            credential_public_key=passkey.public_key,
-            credential_current_sign_count=passkey.sign_count,
-            require_user_verification=True,
-        )
-    except _UNREADABLE as error:
-        raise PasskeyRefused from error
-    passkey.sign_count, passkey.last_used_at = verified.new_sign_count, now
+    from portal.domain import ceremonies  # noqa: PLC0415 - see `creation_options`
+
+    passkey, count = ceremonies.request(
+        answer,
+        site=_host(),
+        challenge=lambda given: _answered(given, _SIGN_IN, origin, now),
+        find=_find,
+    )
+    passkey.sign_count, passkey.last_used_at = count, now
     return passkey.account
 
 
@@ -172,13 +134,13 @@ def _creation(account: Account) -> str:
     return f"creation {account.id}"
 
 
-def _find(credential: AuthenticationCredential) -> Passkey:
+def _find(credential_id: bytes, owner: bytes | None) -> Passkey:
     passkey = db.session.scalars(
         sa.select(Passkey)
-        .where(Passkey.credential_id == credential.raw_id)
+        .where(Passkey.credential_id == credential_id)
         .options(joinedload(Passkey.account))
     ).first()
-    if passkey is None or credential.response.user_handle != passkey.account_id.bytes:
+    if passkey is None or owner != passkey.account_id.bytes:
         raise PasskeyRefused
     return passkey
 
@@ -189,9 +151,8 @@ def _challenge(purpose: str, origin: Origin, now: datetime) -> bytes:
     return body + _proof(keys.derive("challenge"), body, purpose, origin)
 
 
-def _answered(client_data: bytes, purpose: str, origin: Origin, now: datetime) -> bytes:
+def _answered(challenge: bytes, purpose: str, origin: Origin, now: datetime) -> bytes:
     """The challenge a browser answered, if it was ours, is fresh, and was not answered before."""
-    challenge = parse_client_data(client_data).challenge
     body, proof = challenge[:-PROOF_BYTES], challenge[-PROOF_BYTES:]
     ours = [_proof(key, body, purpose, origin) for key in keys.derive_all("challenge")]
     if not any(compare_digest(each, proof) for each in ours):

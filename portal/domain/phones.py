@@ -1,13 +1,5 @@
 """Telephone numbers, in the one form the portal stores (E.164)."""
 
-from phonenumbers import (
-    NumberParseException,
-    PhoneNumberFormat,
-    format_number,
-    is_possible_number,
-    parse,
-)
-
 from portal.domain.errors import InvalidPhone
 
 HOME = "ID"  # the clients of the former services write national numbers
@@ -19,15 +11,22 @@ def normalise(text: str) -> str:
 
     Whether it is in use is not asked: numbering plans change more often than libraries.
     """
+    import phonenumbers  # noqa: PLC0415 - long to load, and few accounts have a number
+
     try:
-        number = parse(text[: LONGEST_INPUT + 1], HOME)
-    except NumberParseException as error:
+        number = phonenumbers.parse(text[: LONGEST_INPUT + 1], HOME)
+    except phonenumbers.NumberParseException as error:
         raise InvalidPhone from error
-    if len(text) > LONGEST_INPUT or number.extension or not is_possible_number(number):
+    is_possible = len(text) <= LONGEST_INPUT and phonenumbers.is_possible_number(number)
+    if not is_possible or number.extension:
         raise InvalidPhone
-    return format_number(number, PhoneNumberFormat.E164)
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
 def spaced(number: str) -> str:
     """A stored number as people write it: `+62 812-3456-7890`."""
-    return format_number(parse(number, HOME), PhoneNumberFormat.INTERNATIONAL)
+    import phonenumbers  # noqa: PLC0415 - see `normalise`
+
+    return phonenumbers.format_number(
+        phonenumbers.parse(number, HOME), phonenumbers.PhoneNumberFormat.INTERNATIONAL
+    )

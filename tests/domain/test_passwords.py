@@ -67,6 +67,10 @@ def test_nobody_has_a_password(password: str) -> None:
     assert not passwords.fits(password, None)
 
 
+def test_a_password_of_nobody_takes_as_much_work_as_any() -> None:
+    assert not passwords.is_outdated(passwords._OF_NOBODY)
+
+
 def test_a_huge_password_is_refused_before_hashing() -> None:  # case 69
     huge = "a" * 1_000_000
     stored = PasswordHasher(memory_cost=8, time_cost=1, parallelism=1).hash(huge)
