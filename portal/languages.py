@@ -7,6 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+# These tell of what somebody else may have done; each ends with `if_not_you`.
+WARNINGS = (
+    *("new_sign_in", "password_changed", "second_factor_app_added", "second_factor_app_removed"),
+    *("second_factor_passkey_added", "second_factor_passkey_removed"),
+    "second_factor_codes_renewed",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Language:
@@ -29,6 +36,7 @@ class Language:
     type_it: str
     ask: str
     unexpected: str
+    if_not_you: str
     short_lived: str
     ask_nobody: str
     stop: str
@@ -60,6 +68,13 @@ ENGLISH = Language(
         "new_email": "Confirm your new e-mail for {site}",
         "email_changed": "Your e-mail at {site} was changed",
         "new_sign_in": "New sign-in to your account at {site}",
+        "password_changed": "Your password at {site} was changed",
+        "second_factor_app_added": "An authenticator app was added to your account at {site}",
+        "second_factor_app_removed": "The app was removed from your account at {site}",
+        "second_factor_passkey_added": "A passkey was added to your account at {site}",
+        "second_factor_passkey_removed": "A passkey was removed from your account at {site}",
+        "second_factor_codes_renewed": "New recovery codes for your account at {site}",
+        "second_factor_all_removed": "The second step of your account at {site} was removed",
         "deactivated": "Your account at {site} was deactivated",
         "account_exists": "You have an account at {site}",
     },
@@ -92,9 +107,23 @@ ENGLISH = Language(
         ),
         "new_sign_in": (
             "Somebody signed in to your account on a device we had not seen before:\n"
-            "{client}, at the address {address}, on {moment}.\n\n"
-            "If it was you, all is well. If not, choose a new password now: that ends every"
-            " session."
+            "{client}, at the address {address}, on {moment}."
+        ),
+        "password_changed": "The password of your account at {site} was changed.",
+        "second_factor_app_added": "Signing in at {site} now asks for a code of your new app.",
+        "second_factor_app_removed": "Signing in at {site} no longer asks for a code of the app.",
+        "second_factor_passkey_added": (
+            "Your account at {site} can now be opened with a new passkey, without the password."
+        ),
+        "second_factor_passkey_removed": "A passkey of your account at {site} opens it no more.",
+        "second_factor_codes_renewed": (
+            "Ten new recovery codes were made for your account at {site}. Those from before are"
+            " good for nothing now."
+        ),
+        "second_factor_all_removed": (
+            "An owner of {site} removed the app, the passkeys and the recovery codes of your"
+            " account: your password alone opens it now.\n\nIf you did not ask for that, tell the"
+            " people who run {site} at once."
         ),
         "deactivated": (
             "Your account at {site} was deactivated, and you are signed out everywhere.\n\n"
@@ -108,8 +137,9 @@ ENGLISH = Language(
     buttons={
         "activation": "Confirm my e-mail",
         "new_email": "Use this address",
-        "new_sign_in": "Choose a new password",
         "account_exists": "Sign in",
+        "second_factor_all_removed": "Set up a second step",
+        **dict.fromkeys(WARNINGS, "Choose a new password"),
     },
     greeting="Hello {name},",
     no_end="further notice",
@@ -122,6 +152,11 @@ ENGLISH = Language(
     type_it="Or type the code at {address}",
     ask="Ask for a new invitation",
     unexpected="If you did not expect this mail, you need not do anything.",
+    if_not_you=(
+        "If that was not you, choose a new password now: that ends every session. Then look in your"
+        " account, under “How you sign in”, for what is not yours, or ask the people who run {site}"
+        " for help."
+    ),
     short_lived="The code is good for ten minutes.",
     ask_nobody="Nobody who works here will ever ask you for it.",
     stop="Never write to this address again",
@@ -147,6 +182,13 @@ INDONESIAN = Language(
         "new_email": "Konfirmasi surel baru Anda untuk {site}",
         "email_changed": "Surel Anda di {site} telah diganti",
         "new_sign_in": "Login baru ke akun Anda di {site}",
+        "password_changed": "Kata sandi Anda di {site} telah diganti",
+        "second_factor_app_added": "Aplikasi autentikator ditambahkan ke akun Anda di {site}",
+        "second_factor_app_removed": "Aplikasi autentikator dihapus dari akun Anda di {site}",
+        "second_factor_passkey_added": "Kunci sandi ditambahkan ke akun Anda di {site}",
+        "second_factor_passkey_removed": "Kunci sandi dihapus dari akun Anda di {site}",
+        "second_factor_codes_renewed": "Kode pemulihan baru untuk akun Anda di {site}",
+        "second_factor_all_removed": "Langkah kedua akun Anda di {site} telah dihapus",
         "deactivated": "Akun Anda di {site} telah dinonaktifkan",
         "account_exists": "Anda sudah memiliki akun di {site}",
     },
@@ -179,9 +221,23 @@ INDONESIAN = Language(
         ),
         "new_sign_in": (
             "Seseorang masuk ke akun Anda dari perangkat yang belum kami kenal:\n"
-            "{client}, dari alamat {address}, pada {moment}.\n\n"
-            "Jika itu Anda, tidak ada masalah. Jika bukan, segera pilih kata sandi baru: semua"
-            " sesi akan berakhir."
+            "{client}, dari alamat {address}, pada {moment}."
+        ),
+        "password_changed": "Kata sandi akun Anda di {site} telah diganti.",
+        "second_factor_app_added": "Untuk masuk di {site} kini diperlukan kode dari aplikasi baru.",
+        "second_factor_app_removed": "Untuk masuk di {site} kode aplikasi tidak diperlukan lagi.",
+        "second_factor_passkey_added": (
+            "Sebuah kunci sandi baru dapat membuka akun Anda di {site} tanpa kata sandi."
+        ),
+        "second_factor_passkey_removed": "Satu kunci sandi akun Anda di {site} tidak berlaku lagi.",
+        "second_factor_codes_renewed": (
+            "Sepuluh kode pemulihan baru dibuat untuk akun Anda di {site}. Kode yang lama tidak"
+            " berlaku lagi."
+        ),
+        "second_factor_all_removed": (
+            "Seorang pemilik {site} menghapus aplikasi, kunci sandi, dan kode pemulihan akun Anda:"
+            " kini kata sandi saja sudah cukup untuk masuk.\n\nJika Anda tidak memintanya, segera"
+            " beri tahu pengelola {site}."
         ),
         "deactivated": (
             "Akun Anda di {site} telah dinonaktifkan, dan Anda dikeluarkan dari semua"
@@ -196,8 +252,9 @@ INDONESIAN = Language(
     buttons={
         "activation": "Konfirmasi surel saya",
         "new_email": "Pakai alamat ini",
-        "new_sign_in": "Pilih kata sandi baru",
         "account_exists": "Masuk",
+        "second_factor_all_removed": "Pasang langkah kedua",
+        **dict.fromkeys(WARNINGS, "Pilih kata sandi baru"),
     },
     greeting="Halo {name},",
     no_end="pemberitahuan lebih lanjut",
@@ -210,6 +267,11 @@ INDONESIAN = Language(
     type_it="Atau ketik kodenya di {address}",
     ask="Minta undangan baru",
     unexpected="Jika Anda tidak mengharapkan surel ini, abaikan saja.",
+    if_not_you=(
+        "Jika bukan Anda, segera pilih kata sandi baru: semua sesi akan berakhir. Lalu periksa di"
+        " akun Anda, pada “How you sign in”, apa yang bukan milik Anda, atau mintalah bantuan"
+        " pengelola {site}."
+    ),
     short_lived="Kode berlaku selama sepuluh menit.",
     ask_nobody="Tidak seorang pun dari kami akan pernah memintanya kepada Anda.",
     stop="Jangan kirim surel ke alamat ini lagi",

@@ -7,7 +7,7 @@ from flask import render_template
 from portal.config import settings
 from portal.domain.account_mails import Notice
 from portal.filters import browser
-from portal.languages import LANGUAGES, Language
+from portal.languages import LANGUAGES, WARNINGS, Language
 from portal.messages import Letter
 from portal.models import Mail
 
@@ -19,8 +19,9 @@ HARMLESS = {"activation", "new_email", "account_exists"}
 PATHS = {
     "activation": "/activation/{token}",
     "new_email": "/account/email/{token}",
-    "new_sign_in": "/reset",
     "account_exists": "/login",
+    "second_factor_all_removed": "/account/security",
+    **dict.fromkeys(WARNINGS, "/reset"),
 }
 # Where a dialect's document names a page of its own.
 PATHS_OF_DIALECTS = {("activation", "okami"): "/okami/auth/active/{token}"}
@@ -37,7 +38,7 @@ def render(mail: Mail, notice: Notice) -> Letter:
     path = PATHS_OF_DIALECTS.get((mail.kind, notice.dialect or ""), PATHS.get(mail.kind, ""))
     shown: dict[str, object] = {
         "language": language,
-        "message": language.messages[mail.kind].format(**values),
+        "message": _message(mail.kind, language).format(**values),
         "code": notice.code,
         "link": settings.base_url + path.format(token=notice.token) if path else "",
         "button": language.buttons.get(mail.kind, ""),
@@ -53,6 +54,11 @@ def render(mail: Mail, notice: Notice) -> Letter:
     letter.msgId = f"<{mail.id}@{urlsplit(settings.base_url).hostname}>"
     letter.extra_headers = HEADERS
     return letter
+
+
+def _message(kind: str, language: Language) -> str:
+    words = language.messages[kind]
+    return f"{words}\n\n{language.if_not_you}" if kind in WARNINGS else words
 
 
 def _values(notice: Notice, language: Language) -> dict[str, str]:

@@ -9,11 +9,15 @@ from PIL import Image
 
 
 def picture(
-    form: str = "PNG", size: tuple[int, int] = (640, 480), mode: str = "RGB", **options: Any
+    form: str = "PNG",
+    size: tuple[int, int] = (640, 480),
+    mode: str = "RGB",
+    colour: int = 0,
+    **options: Any,
 ) -> bytes:
     """A picture of one colour in that format."""
     buffer = BytesIO()
-    Image.new(mode, size).save(buffer, form, **options)
+    Image.new(mode, size, colour).save(buffer, form, **options)
     return buffer.getvalue()
 
 

@@ -12,21 +12,30 @@ from aiosmtpd.controller import Controller
 from flask import Flask
 
 from portal import mailer
-from portal.domain import accounts, credentials, departures, members, resets, verification
+from portal.domain import (
+    accounts,
+    credentials,
+    departures,
+    members,
+    passkeys,
+    resets,
+    second_factors,
+    verification,
+)
 from portal.domain.profiles import Profile
 from portal.extensions import db
-from portal.languages import LANGUAGES
+from portal.languages import LANGUAGES, WARNINGS
 from portal.models import Account, Mail, MailState, Verification
 from tests import factories
+from tests.authenticators import Authenticator, app_of
 from tests.factories import NOW, PASSWORD, device
 from tests.test_mailer import Mailbox, mailbox, server  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.usefixtures("context", "noon")
 
-KINDS = (
-    *("activation", "reset", "new_email", "email_changed", "new_sign_in", "deactivated"),
-    "account_exists",
-)
+SITE = "Ana's {7*7} party"
+HARMLESS = ("activation", "new_email", "account_exists")
+GRAVE = ("reset", "email_changed", "second_factor_all_removed", "deactivated", *WARNINGS)
 
 
 @pytest.fixture
@@ -42,7 +51,7 @@ def settings_changes(server: Controller) -> dict[str, object]:  # noqa: F811
     return {
         "mail_url": f"smtp://127.0.0.1:{server.port}",
         "public_url": "https://party.example.org",
-        "site_name": "Ana's {7*7} party",
+        "site_name": SITE,
     }
 
 
@@ -74,9 +83,24 @@ def everything_happens(language: str) -> Account:
     _, token = factories.sent_to("new@example.org")
     mailer.send_due()
     credentials.confirm_new_email_by_link(token, origin=device(), now=NOW)
+    change_how_to_sign_in(mia)
+    second_factors.remove_all(mia, by=olivia, origin=device(), now=NOW)
     departures.deactivate(mia, by=olivia, origin=device(), now=NOW)
     mailer.send_due()
     return mia
+
+
+def change_how_to_sign_in(mia: Account) -> None:
+    """All that somebody else, at her open browser, could do to let themselves in for good."""
+    here, now = device(), NOW
+    app_of(mia)
+    second_factors.renew_recovery_codes(mia, origin=here, now=now)
+    second_factors.remove_totp(mia, origin=here, now=now)
+    options = passkeys.creation_options(mia, origin=here, now=now)
+    answer = Authenticator("https://party.example.org", "party.example.org").create(options)
+    passkeys.add(mia, answer, name="", origin=here, now=now)
+    passkeys.remove(passkeys.of(mia)[0].id, by=mia, origin=here, now=now)
+    credentials.change_password(mia, PASSWORD, f"{PASSWORD}!", keeps=None, origin=here, now=now)
 
 
 @pytest.mark.parametrize("language", ["en", "id"])
@@ -86,18 +110,17 @@ def test_every_mail_comes_in_the_language_of_its_reader(
     everything_happens(language)
 
     words = LANGUAGES[language]
-    assert sorted(str(message["Subject"]) for message in sent) == sorted(
-        words.subjects[kind].format(site="Ana's {7*7} party") for kind in KINDS
-    )
+    subjects = {kind: words.subjects[kind].format(site=SITE) for kind in HARMLESS + GRAVE}
+    assert sorted(str(message["Subject"]) for message in sent) == sorted(subjects.values())
     for message in sent:
         assert message["Auto-Submitted"] == "auto-generated"
         assert "{" not in text(message).replace("{7*7}", "")
-        is_about_something_done = str(message["Subject"]) in {
-            words.subjects[kind].format(site="Ana's {7*7} party")
-            for kind in ("reset", "email_changed", "new_sign_in", "deactivated")
-        }
-        assert (words.unexpected in text(message)) is not is_about_something_done
-        assert (words.unexpected in text(message, "html")) is not is_about_something_done
+        is_harmless = message["Subject"] in {subjects[kind] for kind in HARMLESS}
+        is_warning = message["Subject"] in {subjects[kind] for kind in WARNINGS}
+        assert (words.unexpected in text(message)) is is_harmless
+        assert (words.unexpected in text(message, "html")) is is_harmless
+        assert (words.if_not_you.format(site=SITE) in text(message)) is is_warning
+        assert ("https://party.example.org/reset" in text(message)) is is_warning
 
 
 # case 41

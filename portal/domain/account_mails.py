@@ -15,7 +15,18 @@ from portal.extensions import db
 from portal.models import Account, Mail, Session
 
 NEW_SIGN_IN = "new_sign_in"
-ABOUT_ACCOUNTS = ("account_exists", "email_changed", "deactivated")
+ABOUT_ACCOUNTS = (
+    "account_exists",
+    "email_changed",
+    "password_changed",
+    "second_factor_app_added",
+    "second_factor_app_removed",
+    "second_factor_passkey_added",
+    "second_factor_passkey_removed",
+    "second_factor_codes_renewed",
+    "second_factor_all_removed",
+    "deactivated",
+)
 
 
 @dataclass(frozen=True)

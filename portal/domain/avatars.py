@@ -100,6 +100,8 @@ def _cut(picture: Image.Image) -> dict[int, bytes]:
     largest = SIZES[0]
     picture.draft("RGB", (largest, largest))  # a JPEG is then unpacked at a fraction of its size
     colours = "RGBA" if picture.has_transparency_data else "RGB"
+    if picture.mode == "I;16":  # grey of 16 bits: Pillow would call all above 255 white
+        picture = picture.point(lambda value: value / 257).convert("L")
     if picture.mode in {"1", "P", "PA"}:  # these cannot be shrunk well; others are converted small
         picture = picture.convert(colours)
     square = ImageOps.fit(picture, (largest, largest))

@@ -42,6 +42,7 @@ def change_password(
         if keeps
         else sessions.revoke_all_of(account.id, now=now)
     )
+    outbox.queue("password_changed", to=account.email, about=account.id, now=now)
     audit.record("password.changed", now=now, origin=origin, actor=account.id, subject=account.id)
     db.session.commit()
     return ended

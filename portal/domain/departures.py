@@ -78,6 +78,37 @@ def erase(account: Account, password: str, *, origin: Origin, now: datetime) -> 
     db.session.commit()
 
 
+def drop_unconfirmed(*, since: datetime, most: int, now: datetime) -> int:
+    """Delete accounts nobody has confirmed an e-mail for since then, up to `most`; return how many.
+
+    Nobody ever signed in to them, so no row need stay. Whom a code or a link is on its way to is
+    spared. The ledger keeps its rows: the device may sign up by the same invitation again.
+    """
+    on_its_way = sa.exists().where(
+        Verification.account_id == Account.id, Verification.expires_at > now
+    )
+    due = sa.and_(Account.confirmed_at.is_(None), Account.created_at < since)
+    chosen = sa.select(Account.id).where(due, sa.not_(on_its_way)).limit(most)
+    # A write, for it locks the rows on both engines: whoever confirms meanwhile came too late, or
+    # first.
+    dropped = db.session.scalars(
+        sa.update(Account)
+        .where(Account.id.in_(chosen.scalar_subquery()), due)
+        .values(erased_at=now)
+        .returning(Account.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    for rows in (
+        sa.update(Redemption)
+        .where(Redemption.account_id.in_(dropped))
+        .values(account_id=None, email=None),
+        sa.delete(Account).where(Account.id.in_(dropped)),
+    ):
+        db.session.execute(rows.execution_options(synchronize_session=False))
+    db.session.commit()
+    return len(dropped)
+
+
 def wait_for_ownership(*changing: Account) -> None:
     """Have changes of who owns the portal come one after the other, by the portal's one row.
 

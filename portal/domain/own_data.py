@@ -1,14 +1,29 @@
 """All that is kept about a person, for that person to take along."""
 
+import json
+from collections.abc import Mapping
 from datetime import datetime
+from io import BytesIO
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import sqlalchemy as sa
 
-from portal.domain import audit
+from portal.domain import audit, avatars
 from portal.domain.origin import Origin
 from portal.extensions import db
-from portal.models import Account, ApiToken, AuditEvent, Mail, Passkey, Redemption, Session
+from portal.models import (
+    Account,
+    ApiToken,
+    AuditEvent,
+    Avatar,
+    Mail,
+    Passkey,
+    Redemption,
+    Session,
+)
+
+ROWS, PICTURE = "my-data.json", "picture.webp"
 
 _TABLES: dict[str, tuple[str, ...]] = {
     "account": (
@@ -25,6 +40,15 @@ _TABLES: dict[str, tuple[str, ...]] = {
     "mails": ("kind", "recipient", "state", "created_at", "settled_at"),
     "events": ("at", "action", "address"),
 }
+
+
+def archive_of(account: Account, *, origin: Origin, now: datetime) -> bytes:
+    """A ZIP of `export_of` as JSON and, if there is one, the picture."""
+    rows = export_of(account, origin=origin, now=now)
+    files = {ROWS: json.dumps(rows, indent=2, ensure_ascii=False).encode()}
+    if picture := _picture(account):
+        files[PICTURE] = picture
+    return _zipped(files, now)
 
 
 def export_of(account: Account, *, origin: Origin, now: datetime) -> dict[str, Any]:
@@ -49,6 +73,20 @@ def export_of(account: Account, *, origin: Origin, now: datetime) -> dict[str, A
     audit.record("data.exported", now=now, origin=origin, actor=account.id, subject=account.id)
     db.session.commit()
     return found
+
+
+def _picture(account: Account) -> bytes | None:
+    """The largest there is: the file it was made of is not kept."""
+    largest = (Avatar.account_id == account.id, Avatar.size == avatars.SIZES[0])
+    return db.session.scalar(sa.select(Avatar.content).where(*largest))
+
+
+def _zipped(files: Mapping[str, bytes], now: datetime) -> bytes:
+    buffer = BytesIO()
+    with ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(ZipInfo(name, now.timetuple()[:6]), content, ZIP_DEFLATED)
+    return buffer.getvalue()
 
 
 def _plain(row: object, columns: tuple[str, ...]) -> dict[str, Any]:

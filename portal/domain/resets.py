@@ -6,7 +6,7 @@ no invitation.
 
 from datetime import datetime
 
-from portal.domain import accounts, audit, passwords, sessions, verification
+from portal.domain import accounts, audit, outbox, passwords, sessions, verification
 from portal.domain.origin import Origin
 from portal.extensions import db
 from portal.models import Account, Purpose
@@ -58,6 +58,7 @@ def finish(
     account.password_hash, account.failed_sign_ins = hashed, 0
     verification.void(account.id, now=now)
     sessions.revoke_all_of(account.id, now=now)
+    outbox.queue("password_changed", to=account.email, about=account.id, now=now)
     audit.record("password.reset", now=now, origin=origin, actor=account.id, subject=account.id)
     db.session.commit()
     return account

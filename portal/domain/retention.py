@@ -4,14 +4,15 @@ Rows go in chunks of a transaction each, so that nobody waits long for a lock; a
 off is simply gone on with by the next.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
-from portal.domain import audit, installation
+from portal.domain import audit, departures, installation
 from portal.domain.origin import NOBODY, Origin
 from portal.extensions import Base, db
 from portal.models import (
@@ -22,6 +23,7 @@ from portal.models import (
     RefreshToken,
     RefusedGuess,
     Session,
+    SigningKey,
     Verification,
 )
 
@@ -29,6 +31,8 @@ EVERY = timedelta(days=1)
 ADDRESSES_FOR = timedelta(days=90)
 # The longest lock is a day; wrong codes of a day are counted across re-issues (case 44).
 GUESSES_FOR = VERIFICATIONS_FOR = timedelta(days=2)
+# Whoever has not confirmed an e-mail by then holds its address, and a username, for nothing.
+UNCONFIRMED_FOR = timedelta(days=30)
 CHUNK = 1000
 
 
@@ -47,7 +51,8 @@ def prune(*, now: datetime, origin: Origin = NOBODY) -> dict[str, int]:
 
     Commits many times. The ledger and the audit log keep their rows, and lose addresses only.
     """
-    counts = {sweep.name: _swept(sweep) for sweep in _sweeps(now)}
+    counts = {sweep.name: _repeated(partial(_sweep_chunk, sweep)) for sweep in _sweeps(now)}
+    counts["unconfirmed_accounts"] = _repeated(partial(_drop_unconfirmed_chunk, now))
     installation.note_pruning(now=now)
     if any(counts.values()):
         forgotten: dict[str, Any] = {name: count for name, count in counts.items() if count}
@@ -93,6 +98,8 @@ def _sweeps(now: datetime) -> Iterator[_Sweep]:
     # Until then they tell which devices an account knows (case 17).
     yield _Sweep("sessions", Session, sa.or_(Session.expires_at < old, Session.revoked_at < old))
     yield _Sweep("refresh_tokens", RefreshToken, RefreshToken.expires_at < now)
+    # They retire when the last token they signed has expired, or must not be believed any more.
+    yield _Sweep("signing_keys", SigningKey, SigningKey.retired_at < now)
     yield _Sweep("counters", AttemptCounter, AttemptCounter.expires_at < now.timestamp())
     yield _Sweep("guesses", RefusedGuess, RefusedGuess.at < now - GUESSES_FOR)
     yield _Sweep("verifications", Verification, Verification.expires_at < now - VERIFICATIONS_FOR)
@@ -102,9 +109,10 @@ def _any_of(*columns: Any) -> sa.ColumnElement[bool]:
     return sa.or_(*(column.is_not(None) for column in columns))
 
 
-def _swept(sweep: _Sweep) -> int:
+def _repeated(chunk: Callable[[], int]) -> int:
+    """Go on until a chunk finds nothing; return how many rows there were in all."""
     total = 0
-    while count := _sweep_chunk(sweep):
+    while count := chunk():
         total += count
     return total
 
@@ -115,8 +123,14 @@ def _sweep_chunk(sweep: _Sweep) -> int:
     statement: sa.Update | sa.Delete = sa.delete(sweep.table)
     if sweep.erased:
         statement = sa.update(sweep.table).values(dict.fromkeys(sweep.erased))
+    # Asked once more of the row itself: it may have been renewed while this waited for it.
+    statement = statement.where(key.in_(due), sweep.which)
     gone = db.session.execute(
-        statement.where(key.in_(due)).returning(key).execution_options(synchronize_session=False)
+        statement.returning(key).execution_options(synchronize_session=False)
     ).all()
     db.session.commit()
     return len(gone)
+
+
+def _drop_unconfirmed_chunk(now: datetime) -> int:
+    return departures.drop_unconfirmed(since=now - UNCONFIRMED_FOR, most=CHUNK, now=now)

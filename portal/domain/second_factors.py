@@ -14,7 +14,7 @@ import pyotp
 import sqlalchemy as sa
 
 from portal.config import settings
-from portal.domain import audit, codes, keys, sealing
+from portal.domain import audit, codes, keys, outbox, sealing
 from portal.domain.errors import NotAllowed, SecondFactorDue, SecondFactorRefused
 from portal.domain.origin import Origin
 from portal.extensions import db
@@ -96,7 +96,9 @@ def confirm_totp(account: Account, code: str, *, origin: Origin, now: datetime) 
 
 
 def remove_totp(account: Account, *, origin: Origin, now: datetime) -> None:
-    """Ask for codes of the app no more."""
+    """Ask for codes of the app no more; nothing happens where there is none."""
+    if account.totp_confirmed_at is None:
+        return
     _forget_totp(account)
     removed(account, "second_factor.app_removed", origin=origin, now=now)
 
@@ -111,17 +113,14 @@ def remove_all(person: Account, *, by: Account, origin: Origin, now: datetime) -
     _forget_totp(person)
     for table in (Passkey, RecoveryCode):
         db.session.execute(sa.delete(table).where(table.account_id == person.id))
-    audit.record(
-        "second_factor.all_removed", now=now, origin=origin, actor=by.id, subject=person.id
-    )
-    db.session.commit()
+    _record(person, "second_factor.all_removed", by, origin, now)
 
 
 def added(account: Account, action: str, *, origin: Origin, now: datetime) -> list[str]:
     """Write a new second factor down; return the recovery codes that came with the first one."""
     db.session.flush()
     drawn = [] if _has_recovery_codes(account) else _draw_recovery_codes(account)
-    _record(account, action, origin, now)
+    _record(account, action, account, origin, now)
     return drawn
 
 
@@ -130,7 +129,7 @@ def removed(account: Account, action: str, *, origin: Origin, now: datetime) -> 
     db.session.flush()
     if not are_set_up(account):
         _forget_recovery_codes(account)
-    _record(account, action, origin, now)
+    _record(account, action, account, origin, now)
 
 
 def renew_recovery_codes(account: Account, *, origin: Origin, now: datetime) -> list[str]:
@@ -142,7 +141,7 @@ def renew_recovery_codes(account: Account, *, origin: Origin, now: datetime) -> 
         raise NotAllowed
     _forget_recovery_codes(account)
     drawn = _draw_recovery_codes(account)
-    _record(account, "second_factor.codes_renewed", origin, now)
+    _record(account, "second_factor.codes_renewed", account, origin, now)
     return drawn
 
 
@@ -267,6 +266,8 @@ def _recovery_digests(account: UUID, code: str) -> list[bytes]:
     return [digest(key, text, "sha256") for key in keys.derive_all("recovery code")]
 
 
-def _record(account: Account, action: str, origin: Origin, now: datetime) -> None:
-    audit.record(action, now=now, origin=origin, actor=account.id, subject=account.id)
+def _record(account: Account, action: str, by: Account, origin: Origin, now: datetime) -> None:
+    """Write a change down, and have the mailbox hear of it: the mail is named after the action."""
+    outbox.queue(action.replace(".", "_"), to=account.email, about=account.id, now=now)
+    audit.record(action, now=now, origin=origin, actor=by.id, subject=account.id)
     db.session.commit()

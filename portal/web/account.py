@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import Blueprint, Response, flash, json, redirect, render_template, session, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
@@ -92,9 +92,9 @@ def end_other_sessions() -> ResponseReturnValue:
 @account_required
 def export() -> Response:
     """Everything that is kept about this person, as a file."""
-    found = own_data.export_of(current_account(), origin=origin(), now=utcnow())
-    response = Response(json.dumps(found, indent=2), mimetype="application/json")
-    response.headers["Content-Disposition"] = "attachment; filename=my-data.json"
+    archive = own_data.archive_of(current_account(), origin=origin(), now=utcnow())
+    response = Response(archive, mimetype="application/zip")
+    response.headers["Content-Disposition"] = "attachment; filename=my-data.zip"
     return response
 
 

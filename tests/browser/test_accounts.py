@@ -52,7 +52,7 @@ def test_somebody_signs_up_confirms_looks_around_and_leaves(
 
     with page.expect_download() as download:
         page.get_by_role("button", name="Download your data").click()
-    assert download.value.suggested_filename == "my-data.json"
+    assert download.value.suggested_filename == "my-data.zip"
 
     page.get_by_role("link", name="Delete… your account").click()
     page.get_by_label("Your password").fill(PASSWORD)

@@ -82,6 +82,18 @@ def test_the_picture_of_a_phone_held_upright_stands_upright(olivia: Account) -> 
     assert (left[0] > 200, right[2] > 200) == (True, True)
 
 
+@pytest.mark.parametrize(("colour", "shown"), [(0, 0), (0x4000, 64), (0xC000, 191), (0xFFFF, 255)])
+def test_grey_of_sixteen_bits_is_shown_as_bright_as_it_is(
+    olivia: Account, colour: int, shown: int
+) -> None:
+    content = picture(mode="I;16", colour=colour)
+    assert content[24] == 16  # bits, by the header
+
+    grey = opened(avatars.find(store(olivia, content), 96)).convert("L")
+
+    assert grey.getpixel((48, 48)) == pytest.approx(shown, abs=2)
+
+
 def test_two_pictures_in_one_jpeg_are_a_still_picture(olivia: Account) -> None:
     assert store(olivia, moving("MPO"))
 

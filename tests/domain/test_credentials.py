@@ -44,6 +44,7 @@ def test_a_new_password_ends_the_other_sessions(mia: Account) -> None:
     assert ended == 1
     assert sessions.find_staff(here.id, now=NOW)
     assert sessions.find_staff(there.id, now=NOW) is None
+    assert mails_to("mia@example.org")[-1] == "password_changed"
     assert accounts.sign_in("mia", NEW, origin=device(), now=NOW)
 
 

@@ -1,9 +1,22 @@
 """Accounts that are switched off, and those that are gone for good."""
 
+import json
+from io import BytesIO
+from zipfile import ZipFile
+
 import pytest
 import sqlalchemy as sa
 
-from portal.domain import accounts, audit, departures, own_data, redemptions, resets, sessions
+from portal.domain import (
+    accounts,
+    audit,
+    avatars,
+    departures,
+    own_data,
+    redemptions,
+    resets,
+    sessions,
+)
 from portal.domain.errors import (
     AccountDeactivated,
     InvalidCredentials,
@@ -15,6 +28,7 @@ from portal.models import Account, AuditEvent, Mail, Redemption, Role, Session, 
 from tests import factories
 from tests.domain.outcomes import refused, stored
 from tests.factories import NOW, PASSWORD, code_of, device, mails_to
+from tests.pictures import opened, picture
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -130,6 +144,17 @@ def test_people_take_along_what_is_kept_about_them_and_no_secret(mia: Account) -
     assert {"account.registered", "account.activated"} <= {e["action"] for e in data["events"]}
     assert "password_hash" not in str(data)
     assert str(mia.password_hash) not in str(data)
+
+
+def test_people_take_their_picture_along(mia: Account) -> None:
+    def taken() -> dict[str, bytes]:
+        archive = ZipFile(BytesIO(own_data.archive_of(mia, origin=device(), now=NOW)))
+        return {name: archive.read(name) for name in archive.namelist()}
+
+    assert set(taken()) == {"my-data.json"}
+    avatars.store(mia, picture(), origin=device(), now=NOW)
+    assert opened(taken()["picture.webp"]).size == (512, 512)
+    assert json.loads(taken()["my-data.json"])["account"][0]["username"] == "mia"
 
 
 def test_what_was_redeemed_before_the_account_is_forgotten_too(olivia: Account) -> None:

@@ -24,7 +24,7 @@ from tests import factories
 from tests.authenticators import PRESENT, Authenticator, app_of
 from tests.conftest import run_sql
 from tests.domain.outcomes import refused, stored
-from tests.factories import NOW, PASSWORD, device
+from tests.factories import NOW, PASSWORD, device, mails_to
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -204,6 +204,8 @@ def test_a_removed_passkey_lets_nobody_in_and_takes_the_recovery_codes_along(
 ) -> None:
     passkeys.remove(passkeys.of(olivia)[0].id, by=olivia, origin=LAPTOP, now=NOW)
 
+    told = ["second_factor_passkey_added", "second_factor_passkey_removed"]
+    assert mails_to("olivia@example.org") == told
     with refused(PasskeyRefused):
         enter(phone.get(ask()))
     assert second_factors.recovery_codes_left(olivia) == 0

@@ -43,6 +43,7 @@ def test_the_mailed_code_sets_a_new_password_and_ends_every_session(mia: Account
     finish(ask())
 
     assert sessions.find_staff(signed_in.id, now=NOW) is None  # case 29
+    assert mails_to("mia@example.org")[-1] == "password_changed"
     assert accounts.sign_in("mia", NEW, origin=device(), now=NOW)
     with refused(InvalidCredentials):
         accounts.sign_in("mia", PASSWORD, origin=device(), now=NOW)

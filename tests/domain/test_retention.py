@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import audit, redemptions, retention, sessions
+from portal.domain import audit, members, redemptions, retention, sessions, signing
 from portal.domain.errors import CodeRefused
 from portal.extensions import Base, db
 from portal.models import (
@@ -18,6 +18,7 @@ from portal.models import (
     Redemption,
     RefreshToken,
     Session,
+    SigningKey,
     Verification,
 )
 from tests import factories
@@ -95,6 +96,55 @@ def test_refresh_tokens_go_when_they_expire(olivia: Account) -> None:
 
     assert retention.prune(now=NOW)["refresh_tokens"] == 1
     assert count(RefreshToken) == 1
+
+
+def test_whoever_never_confirmed_an_email_holds_no_name_longer_than_thirty_days(
+    olivia: Account,
+) -> None:
+    factories.newcomer("mia", NOW - retention.UNCONFIRMED_FOR - timedelta(seconds=1))
+    factories.newcomer("max", NOW - retention.UNCONFIRMED_FOR)
+    factories.member("ana", LONG_AGO)
+
+    assert retention.prune(now=NOW)["unconfirmed_accounts"] == 1
+
+    left = db.session.scalars(sa.select(Account.username).order_by(Account.username))
+    assert list(left) == ["ana", "max", "olivia"]
+    assert factories.newcomer("mia")
+
+
+def test_whoever_has_a_fresh_link_to_confirm_by_is_spared(olivia: Account) -> None:
+    mia = factories.newcomer("mia", LONG_AGO)
+    members.resend("mia", origin=device(), now=NOW - timedelta(hours=23))
+
+    assert retention.prune(now=NOW)["unconfirmed_accounts"] == 0
+
+    _, token = factories.sent_to(mia.email)
+    assert members.activate_by_link(token, origin=device(), now=NOW) == mia
+
+
+def test_the_ledger_keeps_what_an_unconfirmed_account_used(olivia: Account) -> None:
+    invited = factories.invitation(olivia, LONG_AGO, expires_at=None, max_uses=1)
+    phone = device("phone")
+    factories.newcomer("mia", LONG_AGO, invitation_code=code_of(invited), origin=phone)
+
+    retention.prune(now=NOW)
+
+    assert count(Account, Account.username == "mia") == 0
+    assert count(Verification) == 0
+    [kept] = db.session.scalars(sa.select(Redemption))
+    assert (kept.invitation_id, kept.account_id, kept.email) == (invited.id, None, None)
+    assert factories.newcomer("mia", NOW, invitation_code=code_of(invited), origin=phone)
+
+
+def test_signing_keys_go_when_nothing_they_signed_is_good_any_more() -> None:
+    signing.rotate("RS256", now=LONG_AGO)
+    signing.rotate("RS256", now=RECENTLY)
+    signing.rotate("RS256", now=NOW - timedelta(seconds=1))
+
+    assert retention.prune(now=NOW)["signing_keys"] == 1
+
+    assert count(SigningKey) == 2
+    assert len(signing.public_keys(now=NOW)["keys"]) == 2
 
 
 def test_verifications_outlive_the_day_in_which_their_misses_count(olivia: Account) -> None:

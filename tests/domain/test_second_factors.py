@@ -22,7 +22,7 @@ from portal.models import Account, Role, Session
 from tests import factories
 from tests.authenticators import App, app_of
 from tests.domain.outcomes import refused, stored
-from tests.factories import NOW, PASSWORD, device
+from tests.factories import NOW, PASSWORD, device, mails_to
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -76,6 +76,7 @@ def test_an_app_counts_only_once_a_code_confirmed_it(alice: Account) -> None:
     assert len(second_factors.confirm_totp(alice, code, origin=device(), now=NOW)) == 10
     assert second_factors.are_set_up(stored(alice))
     assert audit.latest(1)[0].action == "second_factor.app_added"
+    assert mails_to("alice@example.org") == ["second_factor_app_added"]
 
 
 def test_a_confirmed_secret_is_shown_to_nobody(alice: Account) -> None:
@@ -201,6 +202,7 @@ def test_new_recovery_codes_are_the_end_of_the_old(alice: Account) -> None:
     new = second_factors.renew_recovery_codes(alice, origin=device(), now=NOW)
 
     assert set(new).isdisjoint(old)
+    assert mails_to("alice@example.org")[-1] == "second_factor_codes_renewed"
     with refused(SecondFactorRefused):
         finish(begin(), old[0])
     assert finish(begin(), new[0])
@@ -304,6 +306,13 @@ def test_without_the_app_the_password_is_enough_again(alice: Account) -> None:
     assert isinstance(sign_ins.begin("alice", PASSWORD, origin=device(), now=NOW), Session)
     assert second_factors.recovery_codes_left(alice) == 0
     assert stored(alice).totp_sealed is None
+    assert "second_factor_app_removed" in mails_to("alice@example.org")
+
+
+def test_nobody_is_told_of_an_app_that_was_not_there(alice: Account) -> None:
+    second_factors.remove_totp(alice, origin=device(), now=NOW)
+
+    assert mails_to("alice@example.org") == []
 
 
 def test_an_owner_helps_whoever_lost_everything(alice: Account, olivia: Account) -> None:
@@ -313,6 +322,7 @@ def test_an_owner_helps_whoever_lost_everything(alice: Account, olivia: Account)
 
     assert not second_factors.are_set_up(stored(alice))
     assert second_factors.recovery_codes_left(alice) == 0
+    assert mails_to("alice@example.org")[-1] == "second_factor_all_removed"
 
 
 @pytest.mark.parametrize("name", ["alice", "olivia"])

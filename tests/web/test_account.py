@@ -1,7 +1,10 @@
 """What people see and change of their own account."""
 
+import json
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import sqlalchemy as sa
@@ -210,9 +213,9 @@ def test_the_session_of_somebody_else_is_not_there(mia: PageClient, alice: PageC
 def test_people_take_their_data_along(mia: PageClient, ask: Ask) -> None:
     answer = mia.submit("/account/export")
 
-    assert answer.headers["Content-Disposition"] == "attachment; filename=my-data.json"
-    assert answer.json is not None
-    assert answer.json["account"][0]["email"] == "mia@example.org"
+    assert answer.headers["Content-Disposition"] == "attachment; filename=my-data.zip"
+    rows = json.loads(ZipFile(BytesIO(answer.data)).read("my-data.json"))
+    assert rows["account"][0]["email"] == "mia@example.org"
     assert "data.exported" in ask(sa.select(AuditEvent.action))
 
 
