@@ -18,11 +18,10 @@ from portal.models.types import UTCDateTime, one_of
 
 
 class Listed(NamedTuple):
-    """An invitation as programs are told of it."""
+    """An invitation as its owner's programs are told of it."""
 
     id: UUID
     sealed: bytes
-    created_by_id: UUID
     created_at: datetime
     expires_at: datetime | None
     status: Status
@@ -61,7 +60,7 @@ def page(query: Query, *, by: Account, now: datetime, number: int | None = None)
 
 
 def listed(invitation: Invitation, *, now: datetime) -> Listed:
-    """An invitation as programs are told of it."""
+    """An invitation as its owner's programs are told of it."""
     told = [getattr(invitation, name) for name in Listed._fields[:-1]]
     return Listed._make([*told, invitation.status(now)])
 
