@@ -258,12 +258,13 @@ def _brief(invitation: Invitation, now: datetime) -> dict[str, Any]:
 
 
 def _told(rows: Sequence[Listed]) -> list[dict[str, Any]]:
+    owner = str(current_bearer().account.id)  # nobody is told of another's
     return [
         {
             "id": str(row.id),
             "code": code,
             "status": WIRE_STATUS[row.status],
-            "created_by": str(row.created_by_id),
+            "created_by": owner,
             "created_at": _time(row.created_at),
             "expired_at": _time(row.expires_at),
         }

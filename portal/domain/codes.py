@@ -27,6 +27,7 @@ LONGEST_INPUT = 100
 NONCE_BYTES = 12
 
 _VALUES = {symbol: value for value, symbol in enumerate(ALPHABET)}
+_OUR_FORM = re.compile(f"[{ALPHABET}]{{{LENGTH}}}")
 _LEFT_OUT = re.compile(r"[^\w.+!]")  # \w: letters and digits of every script, and _
 _LOOKALIKES = str.maketrans("OIL", "011")
 _GENERATOR = 0b100101  # x^5 + x^2 + 1, primitive over GF(2)
@@ -59,7 +60,7 @@ def canonical(text: str) -> str:
 
 def has_our_form(code: str) -> bool:
     """Whether a canonical code could have been drawn here, its check symbol left aside."""
-    return len(code) == LENGTH and _VALUES.keys() >= set(code)
+    return _OUR_FORM.fullmatch(code) is not None
 
 
 def require_complete(text: str) -> None:

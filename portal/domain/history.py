@@ -22,7 +22,7 @@ from portal.models import Account, AuditEvent, Invitation, Redemption, Status
 from portal.models.types import UTCDateTime
 
 Row = TypeVar("Row", Account, Invitation)
-Placed = TypeVar("Placed", bound=codes.Sealed)
+Found = TypeVar("Found")
 
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)  # sorts after every date
 
@@ -90,8 +90,13 @@ def find(query: Query, *, now: datetime) -> Page:
         .options(joinedload(Invitation.created_by))
     )
     found = [(row, key) for row, key in db.session.execute(statement)]
-    rows, before, behind = page_of(query, found, backwards, position)
-    return Page([row for row, _ in rows], total, before, behind)
+    rows, has_previous, has_next = page_of(query, found, backwards, position)
+    return Page(
+        [row for row, _ in rows],
+        total,
+        _cursor(query, "before", *rows[0]) if has_previous else None,
+        _cursor(query, "after", *rows[-1]) if has_next else None,
+    )
 
 
 def narrowed(statement: sa.Select[Any], query: Query, *, now: datetime) -> sa.Select[Any]:
@@ -199,20 +204,16 @@ def _by_id(table: type[Row], ids: set[UUID | None]) -> dict[UUID | None, Row]:
 
 
 def page_of(
-    query: Query, rows: list[tuple[Placed, Any]], backwards: bool, position: object
-) -> tuple[list[tuple[Placed, Any]], str | None, str | None]:
-    """What belongs on the page, of one row more than that, and the cursors before and after it."""
+    query: Query, rows: list[Found], backwards: bool, position: object
+) -> tuple[list[Found], bool, bool]:
+    """What belongs on the page, of one row more than that; whether there are rows on each side."""
     more = len(rows) > query.size
     rows = rows[: query.size]
     if backwards:
         rows.reverse()
     has_previous = more if backwards else position is not None
     has_next = position is not None if backwards else more
-    return (
-        rows,
-        _write_cursor(query, "before", rows[0]) if rows and has_previous else None,
-        _write_cursor(query, "after", rows[-1]) if rows and has_next else None,
-    )
+    return rows, bool(rows) and has_previous, bool(rows) and has_next
 
 
 def _total(query: Query, criteria: list[sa.ColumnElement[bool]]) -> int:
@@ -275,11 +276,17 @@ def _beyond(query: Query, position: tuple[Any, UUID], backwards: bool) -> sa.Col
     return here < there if query.descending != backwards else here > there
 
 
-def _write_cursor(
-    query: Query, direction: Literal["before", "after"], row: tuple[codes.Sealed, Any]
+def _cursor(
+    query: Query, direction: Literal["before", "after"], row: Invitation, key: object
 ) -> str:
-    invitation, value = row
-    return _cursors(query.sort, *_secrets()).dumps([direction, value, invitation.id])
+    return write_cursor(query, direction, key, row.id)
+
+
+def write_cursor(
+    query: Query, direction: Literal["before", "after"], key: object, row: UUID
+) -> str:
+    """What leads to the page beside that row, whose column to sort by says `key`."""
+    return _cursors(query.sort, *_secrets()).dumps([direction, key, row])
 
 
 def read_cursor(query: Query) -> tuple[bool, tuple[Any, UUID] | None]:

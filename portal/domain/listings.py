@@ -18,11 +18,10 @@ from portal.models.types import UTCDateTime, one_of
 
 
 class Listed(NamedTuple):
-    """An invitation as programs are told of it."""
+    """An invitation as its owner's programs are told of it."""
 
     id: UUID
     sealed: bytes
-    created_by_id: UUID
     created_at: datetime
     expires_at: datetime | None
     status: Status
@@ -52,17 +51,22 @@ def page(query: Query, *, by: Account, now: datetime, number: int | None = None)
         found = db.session.execute(statement.offset(skipped), values).all()
     else:  # what programs ask for most
         found = _all_own(query.size, backwards, position is not None).rows(values)
-    own = Invitation.created_by_id == by.id
-    total = history.count([*criteria, own]) if criteria else by.invitations_issued
-    placed = [(row, row.id) for row in map(Listed._make, found)]
-    rows, _, behind = history.page_of(query, placed, backwards, position)
-    return Listing([row for row, _ in rows], total, None if number else behind)
+    total = _count(criteria, by) if criteria else by.invitations_issued
+    rows, _, has_next = history.page_of(query, list(map(Listed._make, found)), backwards, position)
+    if number or not has_next:
+        return Listing(rows, total, None)
+    last = rows[-1].id
+    return Listing(rows, total, history.write_cursor(query, "after", last, last))
 
 
 def listed(invitation: Invitation, *, now: datetime) -> Listed:
-    """An invitation as programs are told of it."""
+    """An invitation as its owner's programs are told of it."""
     told = [getattr(invitation, name) for name in Listed._fields[:-1]]
     return Listed._make([*told, invitation.status(now)])
+
+
+def _count(criteria: list[sa.ColumnElement[bool]], by: Account) -> int:
+    return history.count([*criteria, Invitation.created_by_id == by.id])
 
 
 def _own(

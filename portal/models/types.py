@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
 from uuid_utils.compat import uuid7
 
@@ -26,11 +28,31 @@ def one_of(kind: type[StrEnum]) -> sa.Enum:
     )
 
 
+class _TextInUTC(sqlite.DATETIME):
+    """SQLite keeps times as text, without the zone: it is put back before the text is read.
+
+    To give it to a time that was read takes ten times as long.
+    """
+
+    def result_processor(self, _dialect: Dialect, _coltype: object) -> Any:
+        """What reads the text."""
+        return _read_in_utc
+
+
+def _read_in_utc(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(f"{text}+00:00")
+
+
 class UTCDateTime(sa.types.TypeDecorator[datetime]):
     """An aware UTC time, on databases with time zones and (SQLite) without."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        """The column as an engine has it."""
+        own = _TextInUTC() if dialect.name == "sqlite" else self.impl_instance  # type: ignore[no-untyped-call]
+        return dialect.type_descriptor(own)
 
     def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         """Refuse naive times: nobody knows which zone they meant."""
@@ -41,7 +63,5 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """SQLite gives back what it was given, without the zone."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        """Postgres answers in the zone of the connection."""
+        return None if value is None else value.astimezone(UTC)
