@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from portal.domain import audit, installation
+from portal.domain import audit, installation, previews
 from portal.domain.origin import NOBODY, Origin
 from portal.extensions import Base, db
 from portal.models import (
@@ -48,6 +48,7 @@ def prune(*, now: datetime, origin: Origin = NOBODY) -> dict[str, int]:
     Commits many times. The ledger and the audit log keep their rows, and lose addresses only.
     """
     counts = {sweep.name: _swept(sweep) for sweep in _sweeps(now)}
+    counts["imports"] = previews.forget_unconfirmed(now=now)
     installation.note_pruning(now=now)
     if any(counts.values()):
         forgotten: dict[str, Any] = {name: count for name, count in counts.items() if count}
