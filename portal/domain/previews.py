@@ -3,18 +3,26 @@
 Owners see every import, other staff their own; to anybody else it is not there.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any, cast
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy import CursorResult
+from sqlalchemy.orm import aliased
 
 from portal.domain import audit, batches
 from portal.domain.errors import BadInput, FileRefused
 from portal.domain.origin import Origin
 from portal.extensions import db
 from portal.models import Account, Batch, BatchRow, BatchState, BatchUpload, Invitation
+
+UNCONFIRMED = (BatchState.READING, BatchState.PREVIEW, BatchState.FAILED)
+KEPT_FOR = timedelta(days=1)
+CHUNK = 10_000  # rows a transaction
 
 
 class Kind(StrEnum):
@@ -87,21 +95,19 @@ def confirm(
 ) -> int:
     """Have the good rows issued (`batches.advance` does it); return how many they are.
 
-    Those who hold an invitation get another one only if `invite_again`. Confirming twice changes
-    nothing. Raises `BadInput` if no good row is left.
+    Those who hold an invitation get another one only if `invite_again`; so do those to whom another
+    import that was confirmed is about to give one. Confirming twice changes nothing. Raises
+    `BadInput` if no good row is left.
     """
-    if batch.state is BatchState.PREVIEW and not _is_anybody_left(batch.id, now, invite_again):
-        raise BadInput("There is nobody to invite: no row is good, or all are invited already.")
-    claimed = db.session.execute(
-        sa.update(Batch)
-        .where(Batch.id == batch.id, Batch.state == BatchState.PREVIEW)
-        .values(state=BatchState.ISSUING)
-        .returning(Batch.id)
-    ).first()
-    if claimed is None:
+    if not _claim(batch.id):
         db.session.rollback()
         return batches.get(batch.id, by=by).size
     good = _drop_late(batch.id, now, invite_again)
+    if not good:
+        db.session.rollback()
+        _mark_invited(batch.id, now)
+        db.session.commit()
+        raise BadInput("There is nobody to invite: no row is good, or all are invited already.")
     sizes = sa.update(Batch).where(Batch.id == batch.id).values(size=good, staged=good)
     db.session.execute(sizes)
     audit.record(
@@ -112,16 +118,61 @@ def confirm(
 
 
 def discard(batch: Batch, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Forget an import that was not confirmed, and all its rows."""
-    waiting = (BatchState.READING, BatchState.PREVIEW, BatchState.FAILED)
-    discarded = db.session.execute(
-        sa.delete(Batch)
-        .where(Batch.id == batch.id, Batch.state.in_(waiting))
+    """Forget an import that was not confirmed, and all its rows. Commits many times."""
+    if not _close(Batch.id == batch.id):
+        db.session.rollback()
+        return
+    audit.record("import.discarded", now=now, origin=origin, actor=by.id, subject=batch.id)
+    _delete_closed(batch.id)
+
+
+def forget_unconfirmed(*, now: datetime) -> int:
+    """Forget the imports that nobody confirmed within a day, and say how many."""
+    forgotten = _close(Batch.created_at < now - KEPT_FOR)
+    for batch_id in forgotten:
+        _delete_closed(batch_id)
+    return len(forgotten)
+
+
+def _claim(batch_id: UUID) -> bool:
+    """Take the preview to be issued, unless somebody has.
+
+    Waits for whoever confirms another one: side by side they would not see whom the other invites.
+    """
+    opened = sa.select(Batch.id).where(Batch.state == BatchState.PREVIEW).order_by(Batch.id)
+    db.session.execute(opened.with_for_update())
+    claimed = db.session.execute(
+        sa.update(Batch)
+        .where(Batch.id == batch_id, Batch.state == BatchState.PREVIEW)
+        .values(state=BatchState.ISSUING)
+        .returning(Batch.id)
+    ).first()
+    return claimed is not None
+
+
+def _close(which: sa.ColumnElement[bool]) -> Sequence[UUID]:
+    """See to it that these imports are not confirmed any more. Takes part in the transaction."""
+    return db.session.scalars(
+        sa.update(Batch)
+        .where(which, Batch.state.in_(UNCONFIRMED))
+        .values(state=BatchState.FAILED, error="It was discarded.", leased_until=None)
         .returning(Batch.id)
         .execution_options(synchronize_session=False)
-    ).first()
-    if discarded:
-        audit.record("import.discarded", now=now, origin=origin, actor=by.id, subject=batch.id)
+    ).all()
+
+
+def _delete_closed(batch_id: UUID) -> None:
+    """Delete it piece by piece: a million rows at once would keep everybody waiting."""
+    db.session.commit()
+    mine = BatchRow.batch_id == batch_id
+    first = sa.select(BatchRow.number).where(mine).order_by(BatchRow.number).limit(CHUNK)
+    while _rows_deleted(sa.delete(BatchRow).where(mine, BatchRow.number.in_(first))):
+        db.session.commit()
+    db.session.execute(
+        sa.delete(Batch)
+        .where(Batch.id == batch_id, Batch.state == BatchState.FAILED)
+        .execution_options(synchronize_session=False)
+    )
     db.session.commit()
 
 
@@ -149,28 +200,34 @@ def _mark_duplicates(batch_id: UUID) -> None:
 
 
 def _mark_invited(batch_id: UUID, now: datetime) -> None:
-    _update_rows(
-        sa.update(BatchRow)
-        .where(BatchRow.batch_id == batch_id, _is_invited(now))
-        .values(already_invited=True)
+    # In this order: what is issued between the two was still promised, or is held by then.
+    for is_invited in (_is_promised(now), _is_held(now)):
+        _update_rows(
+            sa.update(BatchRow)
+            .where(BatchRow.batch_id == batch_id, BatchRow.recipient.is_not(None), is_invited)
+            .values(already_invited=True)
+        )
+
+
+def _is_promised(now: datetime) -> sa.ColumnElement[bool]:
+    """Whether another import that was confirmed is about to invite the recipient of a row."""
+    other = aliased(BatchRow)
+    issuing = sa.select(Batch.id).where(Batch.state == BatchState.ISSUING)
+    return sa.exists().where(
+        other.recipient == BatchRow.recipient,
+        other.batch_id.in_(issuing),
+        other.batch_id != BatchRow.batch_id,
+        other.problem.is_(None),
+        sa.or_(other.expires_at.is_(None), other.expires_at > now),
     )
 
 
-def _is_invited(now: datetime) -> sa.ColumnElement[bool]:
+def _is_held(now: datetime) -> sa.ColumnElement[bool]:
     """Whether the recipient of a row holds an invitation that is good, or was used."""
     good = sa.or_(Invitation.expires_at.is_(None), Invitation.expires_at > now, Invitation.uses > 0)
-    held = sa.exists().where(
+    return sa.exists().where(
         Invitation.recipient == BatchRow.recipient, Invitation.revoked_at.is_(None), good
     )
-    return sa.and_(BatchRow.recipient.is_not(None), held)
-
-
-def _is_anybody_left(batch_id: UUID, now: datetime, invite_again: bool) -> bool:
-    is_open = sa.or_(BatchRow.expires_at.is_(None), BatchRow.expires_at > now)
-    left = sa.exists().where(BatchRow.batch_id == batch_id, BatchRow.problem.is_(None), is_open)
-    if not invite_again:
-        left = left.where(sa.not_(_is_invited(now)))
-    return bool(db.session.scalar(sa.select(left)))
 
 
 def _drop_late(batch_id: UUID, now: datetime, invite_again: bool) -> int:
@@ -187,3 +244,8 @@ def _drop_late(batch_id: UUID, now: datetime, invite_again: bool) -> int:
 
 def _update_rows(statement: sa.Update) -> None:
     db.session.execute(statement.execution_options(synchronize_session=False))
+
+
+def _rows_deleted(statement: sa.Delete) -> int:
+    deleted = db.session.execute(statement.execution_options(synchronize_session=False))
+    return cast(CursorResult[Any], deleted).rowcount

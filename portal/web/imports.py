@@ -25,7 +25,6 @@ blueprint = Blueprint("imports", __name__, url_prefix="/admin/imports")
 
 SHOWN = 50
 OTHER_FIELDS = 1024 * 1024  # bytes of a form beside its file
-UNCONFIRMED = (BatchState.READING, BatchState.PREVIEW, BatchState.FAILED)
 
 
 @blueprint.get("/new")
@@ -57,7 +56,7 @@ def create() -> ResponseReturnValue:
 def show(id: UUID) -> ResponseReturnValue:
     """How far it is read; then what it would do."""
     batch = _batch(id)
-    if batch.state not in UNCONFIRMED:
+    if batch.state not in previews.UNCONFIRMED:
         return redirect(url_for("batches.show", id=id))
     if batch.state is BatchState.PREVIEW:
         return render_template("imports/preview.html", form=ConfirmationForm(), **_preview(batch))
@@ -86,8 +85,8 @@ def confirm(id: UUID) -> ResponseReturnValue:
         again = bool(form.again.data)
         count = previews.confirm(batch, by=by, origin=origin(), now=now, invite_again=again)
     except PortalError as refusal:
-        form.refusal = str(refusal)
-        return render_template("imports/preview.html", form=form, **_preview(batch)), 422
+        flash(str(refusal))
+        return redirect(url_for("imports.show", id=id), 303)
     if count <= batches.AT_ONCE:
         batches.complete(id, origin=origin(), now=now)
     return redirect(url_for("batches.show", id=id), 303)

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESK, PHONE, House
+from portal import worker
+from portal.domain import imports
+from portal.security import LARGEST_BODY
+from tests.browser.conftest import DESK, PHONE, House, Open, sign_in
 
 GUESTS = """E-mail;Name;Expires
 lena@imports.example.org;Lena;31/12/2030
@@ -66,6 +69,61 @@ def test_pasted_addresses_are_previewed_too(house: House, olivia: Page) -> None:
     expect(olivia.get_by_text("2 invitations will be issued")).to_be_visible()
     olivia.get_by_role("button", name="Discard it").click()
     expect(olivia.get_by_text("Discarded. Nobody was invited.")).to_be_visible()
+
+
+def test_a_long_file_is_watched_while_it_is_read(
+    house: House, olivia: Page, tmp_path: Path
+) -> None:
+    count = imports.AT_ONCE + 1
+    path = tmp_path / "Everybody.csv"
+    path.write_text("".join(f"guest{number}@watched.example.org\n" for number in range(count)))
+    olivia.goto("/admin/imports/new")
+    olivia.get_by_label("A file").set_input_files(path)
+    olivia.get_by_role("button", name="Show the preview").click()
+    expect(olivia.get_by_role("heading", name="Reading the file …")).to_be_visible()
+    expect(olivia.get_by_text(f"{imports.AT_ONCE:,} lines read.")).to_be_visible()
+    expect(olivia.get_by_role("progressbar")).to_be_visible()
+
+    with house.app.app_context():
+        worker.read_imports()
+
+    expect(olivia.get_by_text(f"{count:,} invitations will be issued")).to_be_visible()
+    olivia.get_by_role("button", name="Discard it").click()
+    expect(olivia.get_by_text("Discarded. Nobody was invited.")).to_be_visible()
+
+
+def test_the_mail_is_previewed_while_it_is_written(olivia: Page, guests: Path) -> None:
+    olivia.goto("/admin/imports/new")
+    olivia.get_by_label("A file").set_input_files(guests)
+    preview = olivia.get_by_label("Preview of the mail")
+    expect(preview).to_be_hidden()
+    olivia.get_by_label("Send each invitation to its address by e-mail").check()
+    expect(preview.get_by_text("ana@example.org")).to_be_visible()
+
+    olivia.get_by_label("Subject").fill("Come, {name}")
+    olivia.get_by_label("Message").fill("Bring {{7*7}} <b>friends</b> and {nonsense}.")
+
+    expect(preview.locator("b").filter(has_text="Come, ")).to_be_visible()
+    expect(preview.locator("pre")).to_contain_text("Bring {{7*7}} <b>friends</b> and {nonsense}.")
+    expect(preview.get_by_text("We have no field called {7*7}, {nonsense}")).to_be_visible()
+
+
+def test_a_file_is_not_sent_along_to_see_the_mail(
+    house: House, opened: Open, tmp_path: Path
+) -> None:
+    path = tmp_path / "guests.csv"
+    path.write_text("guest@example.org\n" * (LARGEST_BODY // 10))
+    page = opened(house, java_script_enabled=False)
+    sign_in(page)
+    page.goto("/admin/imports/new")
+    page.get_by_label("A file").set_input_files(path)
+    page.get_by_label("Send each invitation to its address by e-mail").check()
+    page.get_by_label("Subject").fill("Without scripts")
+
+    with page.expect_popup() as popup:
+        page.get_by_role("button", name="Preview the mail").click()
+
+    expect(popup.value.get_by_text("Without scripts")).to_be_visible()
 
 
 def test_an_export_is_downloaded_as_it_is_filtered(house: House, olivia: Page) -> None:

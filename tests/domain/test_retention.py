@@ -7,13 +7,18 @@ import sqlalchemy as sa
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import audit, members, redemptions, retention, sessions, signing
+from portal.domain import audit, members, previews, redemptions, retention, sessions, signing
 from portal.domain.errors import CodeRefused
+from portal.domain.staging import Draft, stage
 from portal.extensions import Base, db
 from portal.models import (
     Account,
     AttemptCounter,
     AuditEvent,
+    Batch,
+    BatchRow,
+    BatchState,
+    BatchUpload,
     Purpose,
     Redemption,
     RefreshToken,
@@ -41,6 +46,16 @@ def let_in(by: Account, moment: datetime) -> None:
     """Somebody is let in at that moment, and a session opened."""
     invited = factories.invitation(by, moment)
     redemptions.admit(code_of(invited), origin=device(), now=moment)
+
+
+def imported(by: Account, moment: datetime, state: BatchState) -> None:
+    """An import of one row that was sent at that moment, and has come so far."""
+    batch = Batch(name="Guests", created_by_id=by.id, created_at=moment, state=state)
+    db.session.add(batch)
+    db.session.flush()
+    stage(batch.id, [Draft(1, recipient="ana@example.org")])
+    db.session.add(BatchUpload(batch_id=batch.id, number=0, content=b"ana@example.org"))
+    db.session.commit()
 
 
 def count(table: type[Base], *which: sa.ColumnElement[bool]) -> int:
@@ -170,6 +185,23 @@ def test_counters_go_when_their_window_is_over_and_locks_hold(olivia: Account) -
 
     assert count(AttemptCounter, AttemptCounter.expires_at < NOW.timestamp()) == 0
     assert count(AttemptCounter) > 0
+
+
+@pytest.mark.parametrize("state", previews.UNCONFIRMED)
+def test_imports_that_nobody_confirms_go_after_a_day(olivia: Account, state: BatchState) -> None:
+    for ago in (timedelta(hours=23), timedelta(hours=25)):
+        imported(olivia, NOW - ago, state)
+
+    assert retention.prune(now=NOW)["imports"] == 1
+    assert (count(Batch), count(BatchRow), count(BatchUpload)) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("state", [BatchState.ISSUING, BatchState.ISSUED])
+def test_a_confirmed_import_is_never_forgotten(olivia: Account, state: BatchState) -> None:
+    imported(olivia, LONG_AGO, state)
+
+    assert retention.prune(now=NOW)["imports"] == 0
+    assert count(BatchRow) == 1
 
 
 def test_it_is_written_down_once_and_only_if_something_was_forgotten(olivia: Account) -> None:

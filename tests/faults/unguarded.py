@@ -18,6 +18,7 @@ from limits.strategies import FixedWindowRateLimiter
 from sqlalchemy.orm import joinedload
 
 from portal import database
+from portal.clock import utcnow
 from portal.domain import (
     accounts,
     attempts,
@@ -26,6 +27,7 @@ from portal.domain import (
     one_device,
     outbox,
     people,
+    previews,
     redemptions,
     refresh,
     second_factors,
@@ -277,6 +279,20 @@ def refresh_token_read_then_used() -> None:
     refresh.redeem = redeem
 
 
+def invited_looked_for_first() -> None:
+    """Look who is invited already, then confirm; nobody waits for anybody."""
+    claim, mark_invited = previews._claim, previews._mark_invited
+
+    def look_then_claim(batch_id: UUID) -> bool:
+        mark_invited(batch_id, utcnow())
+        _let_go()
+        time.sleep(PAUSE)
+        return claim(batch_id)
+
+    previews._claim = look_then_claim
+    previews._mark_invited = lambda *_: None
+
+
 def transactions_begin_by_reading() -> None:
     """Begin a transaction of SQLite at the first statement, in its own default mode."""
 
@@ -327,6 +343,7 @@ NAIVE: dict[str, Callable[[], None]] = {
         mails_not_leased,
         device_looked_for_first,
         refresh_token_read_then_used,
+        invited_looked_for_first,
         transactions_begin_by_reading,
     )
 }

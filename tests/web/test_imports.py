@@ -27,6 +27,8 @@ ana@example.org;Ana again;;
 ina@example.org;Ina;;
 """
 
+LINES = b"\nana@example.org\nbudi@example.org\n"
+
 FORM = {"validity": "days", "days": "7", "uses": "one", "language": "en"}
 
 
@@ -128,9 +130,35 @@ def test_a_file_without_anybody_good_cannot_be_confirmed(alice: PageClient, ask:
 
     answer = alice.submit(f"{page}/confirmation")
 
-    assert answer.status_code == 422
-    assert "There is nobody to invite" in words(answer)
+    assert answer.location == page
+    assert "There is nobody to invite" in alice.page(page).words
     assert ask(sa.select(Batch.state)) == [BatchState.PREVIEW]
+
+
+def test_a_preview_tells_who_was_invited_since_it_was_opened(
+    alice: PageClient, issue: Issue, ask: Ask
+) -> None:
+    page = preview(alice, b"email\nana@example.org\n")
+    issue(recipient="ana@example.org")
+
+    alice.submit(f"{page}/confirmation")
+
+    shown = alice.page(page).words
+    assert "all are invited already" in shown
+    assert "0 Good 0 Problems 0 Duplicates 1 Already invited" in shown
+    assert ask(sa.select(Batch.state)) == [BatchState.PREVIEW]
+
+
+def test_who_another_import_is_about_to_invite_is_invited_already(
+    alice: PageClient, monkeypatch: pytest.MonkeyPatch, ask: Ask
+) -> None:
+    monkeypatch.setattr("portal.domain.batches.AT_ONCE", 0)  # the worker is to issue it
+    alice.submit(f"{preview(alice, b'email' + LINES)}/confirmation")
+    assert ask(sa.select(Batch.state)) == [BatchState.ISSUING]
+
+    page = preview(alice, b"email" + LINES + b"ina@example.org\n")
+
+    assert "1 Good 0 Problems 0 Duplicates 2 Already invited" in alice.page(page).words
 
 
 def test_a_preview_can_be_discarded(alice: PageClient, ask: Ask) -> None:
@@ -139,6 +167,18 @@ def test_a_preview_can_be_discarded(alice: PageClient, ask: Ask) -> None:
     alice.submit(f"{page}/removal")
 
     assert alice.get(page).status_code == 404
+    assert not ask(sa.select(BatchRow.number))
+
+
+def test_a_long_preview_is_discarded_piece_by_piece(
+    alice: PageClient, monkeypatch: pytest.MonkeyPatch, ask: Ask
+) -> None:
+    monkeypatch.setattr("portal.domain.previews.CHUNK", 2)
+    page = preview(alice)
+
+    alice.submit(f"{page}/removal")
+
+    assert not ask(sa.select(Batch.id))
     assert not ask(sa.select(BatchRow.number))
 
 
