@@ -57,7 +57,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argon2id at a small price: nearly every test makes somebody. A served portal pays in full."""
     monkeypatch.setattr(passwords, "_hasher", thrift.HASHER)
-    monkeypatch.setattr(passwords, "_of_nobody", thrift.HASH_OF_NOBODY)
+    monkeypatch.setattr(passwords, "_OF_NOBODY", thrift.HASH_OF_NOBODY)
 
 
 def make_settings(database_url: str, **changes: object) -> Settings:
