@@ -57,6 +57,12 @@ def _now() -> float:
     return time.time() if moment is None else moment
 
 
+_IS_OPEN = (
+    AttemptCounter.key == sa.bindparam("named"),
+    AttemptCounter.expires_at > sa.bindparam("now"),
+)
+_HITS = sa.select(AttemptCounter.hits).where(*_IS_OPEN)
+_EXPIRY = sa.select(AttemptCounter.expires_at).where(*_IS_OPEN)
 _CLEAR = sa.delete(AttemptCounter).where(AttemptCounter.key == sa.bindparam("cleared"))
 
 
@@ -85,11 +91,11 @@ class DatabaseStorage(Storage):
 
     def get(self, key: str) -> int:
         """How often `key` was counted in the window that is open now."""
-        return db.session.scalar(self._open(AttemptCounter.hits, key)) or 0
+        return self._open(_HITS, key) or 0
 
     def get_expiry(self, key: str) -> float:
         """When the window of `key` ends (Unix seconds); now if none is open."""
-        return db.session.scalar(self._open(AttemptCounter.expires_at, key)) or _now()
+        return self._open(_EXPIRY, key) or _now()
 
     def check(self) -> bool:
         """Whether the counters can be reached."""
@@ -106,10 +112,8 @@ class DatabaseStorage(Storage):
         db.session.connection().execute(_CLEAR, {"cleared": key})
 
     @staticmethod
-    def _open(column: Any, key: str) -> sa.Select[Any]:
-        return sa.select(column).where(
-            AttemptCounter.key == key, AttemptCounter.expires_at > _now()
-        )
+    def _open(asked: sa.Select[Any], key: str) -> Any:
+        return db.session.connection().execute(asked, {"named": key, "now": _now()}).scalar()
 
 
 class ProcessStorage(Storage):

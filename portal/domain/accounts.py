@@ -134,10 +134,11 @@ def authenticate(
     `InvalidCredentials`, and for the right password `AccountDeactivated`, `EmailUnconfirmed`, and
     `SecondFactorRequired` unless the caller asks for the second step itself.
     """
-    account = find(identity)
+    account, device_is_known = _find_at_device(identity, origin)
     if account is not None and account.role.rank < least.rank:
-        account = None
-    account = _prove(attempt_at(identity, account, origin), account, password, now)
+        account, device_is_known = None, False
+    attempt = SignIn(names.key(identity), origin, device_is_known)
+    account = _prove(attempt, account, password, now)
     require_open(account)
     if not second_step_follows and second_factors.are_needed(account):
         raise SecondFactorRequired
@@ -215,10 +216,22 @@ def sign_out_elsewhere(session: Session, *, origin: Origin, now: datetime) -> in
 
 def find(identity: str) -> Account | None:
     """The account with this e-mail or username, in whatever case it is written."""
-    key = names.key(identity)
-    return db.session.scalars(
-        sa.select(Account).where(sa.or_(Account.email == key, Account.username_key == key))
-    ).first()
+    return db.session.scalars(_BY_KEY, {"key": names.key(identity)}).first()
+
+
+def _find_at_device(identity: str, origin: Origin) -> tuple[Account | None, bool]:
+    """What `find` finds, and whether it ever signed in on this device: in one statement."""
+    values = {"key": names.key(identity), "device": origin.device_digest}
+    found = db.session.execute(_BY_KEY_AT_DEVICE, values).first()
+    return (found[0], found[1]) if found else (None, False)
+
+
+_BY_KEY = sa.select(Account).where(
+    sa.or_(Account.email == sa.bindparam("key"), Account.username_key == sa.bindparam("key"))
+)
+_BY_KEY_AT_DEVICE = _BY_KEY.add_columns(
+    sa.exists().where(Session.account_id == Account.id, Session.device == sa.bindparam("device"))
+)
 
 
 def new(email: str, username: str, password: str, now: datetime) -> Account:

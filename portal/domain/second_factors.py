@@ -18,6 +18,7 @@ from portal.domain import audit, codes, keys, outbox, sealing
 from portal.domain.errors import NotAllowed, SecondFactorDue, SecondFactorRefused
 from portal.domain.origin import Origin
 from portal.extensions import db
+from portal.lookups import LookUp
 from portal.models import Account, Installation, Passkey, RecoveryCode, Role
 
 STEP = 30  # seconds a code of the app is shown
@@ -167,8 +168,17 @@ def name_of_tries(account: Account) -> str:
 
 
 def _has_passkey(account: Account) -> bool:
-    found = sa.exists().where(Passkey.account_id == account.id)
-    return bool(db.session.scalar(sa.select(found)))
+    ((found,),) = _HAS_PASSKEY.rows({"account": account.id}, within=db.session)
+    return bool(found)
+
+
+_HAS_PASSKEY = LookUp(
+    sa.select(
+        sa.exists().where(
+            Passkey.account_id == sa.bindparam("account", type_=Passkey.account_id.type)
+        )
+    )
+)
 
 
 def _has_recovery_codes(account: Account) -> bool:

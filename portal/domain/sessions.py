@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -196,16 +197,29 @@ def one_of(account: UUID, id: UUID, *, now: datetime) -> Session:
 
 def is_new_device(account: UUID, origin: Origin) -> bool:
     """Whether the account signed in before, but never on this device."""
-    of_account = Session.account_id == account
-    return bool(db.session.scalar(sa.select(sa.exists().where(of_account)))) and not knows_device(
-        account, origin
-    )
+    was_anywhere, was_here = _seen_at(account, origin)
+    return was_anywhere and not was_here
 
 
 def knows_device(account: UUID, origin: Origin) -> bool:
     """Whether the account ever signed in on this device."""
-    seen = sa.exists().where(Session.account_id == account, Session.device == origin.device_digest)
-    return bool(db.session.scalar(sa.select(seen)))
+    _, was_here = _seen_at(account, origin)
+    return was_here
+
+
+def _seen_at(account: UUID, origin: Origin) -> tuple[bool, bool]:
+    """Whether the account ever signed in, and whether on this device."""
+    values = {"account": account, "device": origin.device_digest}
+    ((was_anywhere, was_here),) = _SEEN_AT.rows(values)
+    return was_anywhere, was_here
+
+
+_OF_ACCOUNT = Session.account_id == sa.bindparam("account", type_=Session.account_id.type)
+_ANYWHERE_AND_HERE: list[sa.ColumnElement[Any]] = [
+    sa.exists().where(_OF_ACCOUNT),
+    sa.exists().where(_OF_ACCOUNT, Session.device == sa.bindparam("device")),
+]
+_SEEN_AT = LookUp(sa.select(*_ANYWHERE_AND_HERE))
 
 
 def _open(session: Session, origin: Origin, now: datetime) -> Session:
