@@ -19,9 +19,10 @@ def init_app(app: Flask) -> None:
 
 def upgrade() -> None:
     """Bring the portal's own database to the newest revision; ends the process if that fails."""
-    if sa.inspect(db.engine).has_table("alembic_version") and is_newest():
-        return
+    is_done = is_newest()
     db.session.remove()
+    if is_done:
+        return
 
     import flask_migrate  # noqa: PLC0415 - long to load
 
@@ -42,8 +43,19 @@ def known() -> frozenset[str]:
 
 def is_newest() -> bool:
     """Whether the portal's own database is at the newest revision."""
-    in_use = db.session.scalars(sa.text("SELECT version_num FROM alembic_version")).all()
-    return set(in_use) == {newest()}
+    return _in_use() == {newest()}
+
+
+def is_behind() -> bool:
+    """Whether the portal's own database has still to be migrated for this version."""
+    in_use = _in_use()
+    return in_use <= known() and in_use != {newest()}
+
+
+def _in_use() -> set[str]:
+    if not sa.inspect(db.session.connection()).has_table("alembic_version"):
+        return set()
+    return set(db.session.scalars(sa.text("SELECT version_num FROM alembic_version")))
 
 
 def _introduced(app: Flask) -> object:

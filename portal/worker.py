@@ -6,7 +6,9 @@ from threading import Event
 from time import monotonic
 from uuid import UUID
 
-from portal import mailer
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal import mailer, schema
 from portal.clock import utcnow
 from portal.domain import batches, imports, outbox, reminders, retention
 from portal.domain.origin import Origin
@@ -18,13 +20,27 @@ PAUSE = 2.0  # seconds between rounds in which there was nothing to do
 
 
 def run(stop: Event, *, once: bool = False) -> None:
-    """Do what is due, again and again; `once`: until there is nothing left to do."""
+    """Do what is due, again and again; `once`: until there is nothing left to do.
+
+    Begins when the tables are there, which another process may be making.
+    """
+    while not _finds_its_tables() and not stop.wait(PAUSE):
+        log.info("waiting for the database to be migrated")
     while not stop.is_set():
         if any([_attempt(task) for task in ROUND]):  # noqa: C419 - all of them, whatever one says
             continue
         if once and not outbox.is_waiting_its_turn(now=utcnow()):
             return
         stop.wait(PAUSE)
+
+
+def _finds_its_tables() -> bool:
+    try:
+        return not schema.is_behind()
+    except SQLAlchemyError:  # the database is away: each task says so
+        return True
+    finally:
+        db.session.remove()
 
 
 def issue_batches() -> bool:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from portal import worker
+from portal import schema, worker
 from portal.clock import utcnow
 from portal.domain import batches
 from portal.domain.batches import STEP
@@ -97,3 +97,29 @@ def test_a_worker_that_is_told_to_stop_does_nothing_more(
     worker.run(stop)
 
     assert state(begun, olivia) is BatchState.ISSUING
+
+
+def test_a_worker_waits_for_its_tables(
+    olivia: Account, begin: Callable[[int], UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = begin(1)
+    monkeypatch.setattr(schema, "newest", lambda: "9999")
+    stop = Waited()
+
+    worker.run(stop)
+
+    assert stop.pauses == [worker.PAUSE]
+    assert state(begun, olivia) is BatchState.ISSUING
+
+
+class Waited(Event):
+    """Tells how long somebody meant to wait for it; being waited for, it happens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.pauses.append(timeout or 0)
+        self.set()
+        return True
