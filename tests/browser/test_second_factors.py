@@ -23,6 +23,25 @@ PHONE_LOCK: dict[str, Any] = {
     "isUserVerified": True,
     "automaticPresenceSimulation": True,
 }
+# A browser that offers passkeys at the button only, as older ones do. The others answer a
+# suggestion at once here: their authenticator is always touched.
+SUGGESTS_NOTHING = "delete PublicKeyCredential.isConditionalMediationAvailable;"
+# One whose suggestions nobody chooses from. It refuses a second question meanwhile, as all do.
+SUGGESTS_IN_VAIN = """
+    const get = navigator.credentials.get.bind(navigator.credentials);
+    const page = () => document.documentElement;
+    navigator.credentials.get = (options) => {
+        if (options.mediation !== "conditional") {
+            const isPending = page().hasAttribute("data-suggesting");
+            return isPending ? Promise.reject(new Error("pending")) : get(options);
+        }
+        page().setAttribute("data-suggesting", "");
+        return new Promise((_, reject) => options.signal.addEventListener("abort", () => {
+            page().removeAttribute("data-suggesting");
+            reject(options.signal.reason);
+        }));
+    };
+"""
 
 _numbers = count(1)
 
@@ -69,8 +88,9 @@ def set_up_app(page: Page) -> tuple[App, list[str]]:
     return app, codes
 
 
-def plug_in(page: Page, **changes: Any) -> CDPSession:
+def plug_in(page: Page, script: str = SUGGESTS_NOTHING, **changes: Any) -> CDPSession:
     """Give the browser a virtual authenticator (WebAuthn level 3, section 11)."""
+    page.add_init_script(script)
     session = page.context.new_cdp_session(page)
     session.send("WebAuthn.enable")
     session.send("WebAuthn.addVirtualAuthenticator", {"options": PHONE_LOCK | changes})
@@ -130,6 +150,34 @@ def test_a_passkey_signs_in_without_a_name_and_as_a_second_step(
     page.get_by_role("button", name="Sign out", exact=True).click()
     show_password(page, name)
     expect(page.get_by_role("heading", name="One more step")).to_be_visible()
+    page.get_by_role("button", name="Sign in with a passkey").click()
+    page.wait_for_url("**/admin/")
+
+
+def test_a_passkey_that_the_browser_suggests_signs_in(
+    house: House, opened: Open, hire: Callable[[], str]
+) -> None:
+    name, page = hire(), opened(house)
+    plug_in(page, script="")
+    show_password(page, name)
+    go_to_security(page)
+    add_passkey(page, "My phone")
+
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    page.wait_for_url("**/admin/")
+
+
+def test_the_button_takes_the_place_of_a_suggestion(
+    house: House, opened: Open, hire: Callable[[], str]
+) -> None:
+    name, page = hire(), opened(house)
+    plug_in(page, SUGGESTS_IN_VAIN)
+    show_password(page, name)
+    go_to_security(page)
+    add_passkey(page, "My phone")
+
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    expect(page.locator("html[data-suggesting]")).to_be_attached()
     page.get_by_role("button", name="Sign in with a passkey").click()
     page.wait_for_url("**/admin/")
 
