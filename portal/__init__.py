@@ -29,6 +29,25 @@ from portal.extensions import csrf, db, mail
 
 __all__ = ["create_app", "limits_storage"]
 
+# The order in which their hooks run before each request; after it they run in reverse.
+PARTS = (
+    logs,
+    metrics,
+    floods,
+    database,
+    schema,
+    lookups,
+    errors,
+    guards,
+    devices,
+    security,
+    assets,
+    filters,
+    api,
+    web,
+    cli,
+)
+
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The portal as a WSGI application, by `settings` or else by the environment."""
@@ -41,29 +60,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app.extensions["portal.settings"] = settings
     app.config.from_mapping(_flask_config(settings))
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
+    if hops := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
-
     for extension in (db, csrf, mail):
         extension.init_app(app)
-    for part in (
-        logs,
-        metrics,
-        floods,
-        database,
-        schema,
-        lookups,
-        errors,
-        guards,
-        devices,
-        security,
-        assets,
-        filters,
-        api,
-        web,
-        cli,
-    ):
+    for part in PARTS:
         part.init_app(app)
     return app
 

@@ -16,6 +16,7 @@ from portal.domain import (
     names,
     outbox,
     passwords,
+    proofs,
     redemptions,
     second_factors,
     serials,
@@ -138,7 +139,7 @@ def authenticate(
     if account is not None and account.role.rank < least.rank:
         account, device_is_known = None, False
     attempt = SignIn(names.key(identity), origin, device_is_known)
-    account = _prove(attempt, account, password, now)
+    account = proofs.prove(attempt, account, password, now)
     require_open(account)
     if not second_step_follows and second_factors.are_needed(account):
         raise SecondFactorRequired
@@ -166,7 +167,7 @@ def require_password(account: Account, password: str, *, origin: Origin, now: da
     Raises `LockedOut` and `InvalidCredentials`.
     """
     try:
-        _prove(SignIn(str(account.id), origin, device_is_known=True), account, password, now)
+        proofs.prove(SignIn(str(account.id), origin, device_is_known=True), account, password, now)
     except InvalidCredentials as error:
         raise InvalidCredentials("Your password is not right.") from error
 
@@ -269,26 +270,6 @@ def record_registration(account: Account, origin: Origin, now: datetime) -> None
         role=account.role,
     )
     db.session.commit()
-
-
-def _prove(attempt: SignIn, account: Account | None, password: str, now: datetime) -> Account:
-    """The account, if the password is its own.
-
-    The try is counted and committed before the password is looked at: hashing takes long, and
-    holding a lock meanwhile would make others wait.
-    """
-    attempt.reserve(now=now)
-    db.session.commit()
-    if not passwords.fits(password, account.password_hash if account else None) or account is None:
-        attempt.fail(now=now)
-        actor = account.id if account else None
-        audit.record("sign_in.refused", now=now, origin=attempt.origin, actor=actor)
-        db.session.commit()
-        raise InvalidCredentials
-    attempt.succeed(now=now)
-    if passwords.is_outdated(account.password_hash):
-        account.password_hash = passwords.hashed(password)
-    return account
 
 
 def _new_staff(email: str, username: str, password: str, now: datetime) -> Account:

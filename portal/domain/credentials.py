@@ -34,8 +34,9 @@ def change_password(
     Raises `WeakPassword`, and as `accounts.require_password` does.
     """
     passwords.require_strong(new)
+    hashed = passwords.hashed(new)  # before anything is locked, for it takes long
     accounts.require_password(account, current, origin=origin, now=now)
-    account.password_hash = passwords.hashed(new)
+    account.password_hash = hashed
     verification.void(account.id, now=now)
     ended = (
         sessions.revoke_others_of(keeps, now=now)

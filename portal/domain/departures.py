@@ -49,11 +49,13 @@ def deactivate(account: Account, *, by: Account, origin: Origin, now: datetime) 
 
 
 def reactivate(account: Account, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Switch an account on again, with all its tries. Raises `NotAllowed`."""
+    """Switch an account on again, with all its tries and no session. Raises `NotAllowed`."""
     _require_may_keep_out(by, account)
     if account.deactivated_at is None:
         return
     account.deactivated_at, account.failed_sign_ins = None, 0
+    # A passkey that was being looked at while it was switched off may have opened one.
+    sessions.revoke_all_of(account.id, now=now)
     audit.record("account.reactivated", now=now, origin=origin, actor=by.id, subject=account.id)
     db.session.commit()
 
@@ -69,6 +71,7 @@ def erase(account: Account, password: str, *, origin: Origin, now: datetime) -> 
     Raises `LastOwner`, and as `accounts.require_password` does.
     """
     accounts.require_password(account, password, origin=origin, now=now)
+    db.session.commit()  # who waits for ownership must hold nothing others wait for
     wait_for_ownership(account)
     require_another_owner(account)
     _delete_belongings(account)

@@ -51,12 +51,7 @@ def sign_up(
     if profile:
         profile.write_to(account)
     try:
-        if invitation_code:
-            redemptions.enlist(
-                invitation_code, account, origin=origin, now=now, otherwise=Role.MEMBER
-            )
-        else:
-            accounts.add(account, Role.MEMBER)
+        _add(account, invitation_code, origin, now)
     except IntegrityError:
         db.session.rollback()
         _remind(account.email, now, dialect)
@@ -114,6 +109,13 @@ def _require_open(invitation_code: str | None) -> None:
             raise RegistrationClosed("Nobody can sign up at the moment.")
         case "invite" if not invitation_code:
             raise RegistrationClosed
+
+
+def _add(account: Account, invitation_code: str | None, origin: Origin, now: datetime) -> None:
+    if invitation_code:
+        redemptions.enlist(invitation_code, account, origin=origin, now=now, otherwise=Role.MEMBER)
+    else:
+        accounts.add(account, Role.MEMBER)
 
 
 def _remind(email: str, now: datetime, dialect: str | None) -> None:

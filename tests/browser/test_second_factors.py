@@ -29,13 +29,15 @@ SUGGESTS_NOTHING = "delete PublicKeyCredential.isConditionalMediationAvailable;"
 # One whose suggestions nobody chooses from. It refuses a second question meanwhile, as all do.
 SUGGESTS_IN_VAIN = """
     const get = navigator.credentials.get.bind(navigator.credentials);
+    const page = () => document.documentElement;
     navigator.credentials.get = (options) => {
         if (options.mediation !== "conditional") {
-            return window.suggesting ? Promise.reject(new Error("pending")) : get(options);
+            const isPending = page().hasAttribute("data-suggesting");
+            return isPending ? Promise.reject(new Error("pending")) : get(options);
         }
-        window.suggesting = true;
+        page().setAttribute("data-suggesting", "");
         return new Promise((_, reject) => options.signal.addEventListener("abort", () => {
-            window.suggesting = false;
+            page().removeAttribute("data-suggesting");
             reject(options.signal.reason);
         }));
     };
@@ -175,7 +177,7 @@ def test_the_button_takes_the_place_of_a_suggestion(
     add_passkey(page, "My phone")
 
     page.get_by_role("button", name="Sign out", exact=True).click()
-    page.wait_for_function("window.suggesting")
+    expect(page.locator("html[data-suggesting]")).to_be_attached()
     page.get_by_role("button", name="Sign in with a passkey").click()
     page.wait_for_url("**/admin/")
 

@@ -64,11 +64,15 @@ def test_a_deactivated_account_is_out_at_once_and_hears_of_it(
         accounts.sign_in("mia", PASSWORD, origin=device(), now=NOW)
 
 
-def test_a_reactivated_account_signs_in_again(mia: Account, olivia: Account) -> None:
+def test_a_reactivated_account_signs_in_again_and_has_no_session_of_before(
+    mia: Account, olivia: Account
+) -> None:
     deactivate(mia, olivia)
+    late = sessions.open_for_account(mia, origin=device(), now=NOW)
 
     departures.reactivate(mia, by=olivia, origin=device(), now=NOW)
 
+    assert sessions.find_staff(late.id, now=NOW) is None
     assert accounts.sign_in("mia", PASSWORD, origin=device(), now=NOW)
 
 

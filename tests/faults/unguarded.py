@@ -22,19 +22,28 @@ from portal.clock import utcnow
 from portal.domain import (
     accounts,
     attempts,
+    audit,
     credentials,
     departures,
+    invitations,
     one_device,
     outbox,
     people,
     previews,
+    proofs,
     redemptions,
     refresh,
     second_factors,
     sessions,
     verification,
 )
-from portal.domain.errors import AccountTaken, LockedOut, SignedInElsewhere, SignInRequired
+from portal.domain.errors import (
+    AccountTaken,
+    InvitationRevoked,
+    LockedOut,
+    SignedInElsewhere,
+    SignInRequired,
+)
 from portal.domain.origin import Origin
 from portal.extensions import db, lockout
 from portal.limits_storage import at
@@ -185,6 +194,39 @@ def owners_counted_first() -> None:
         module.require_another_owner = count
 
 
+def password_read_once() -> None:
+    """Let in whoever's password fitted when it was looked at, whatever was changed since."""
+
+    def hold(_account: Account, _password: str) -> bool:
+        time.sleep(PAUSE)
+        return True
+
+    proofs._hold = hold
+
+
+def revocation_looked_up_first() -> None:
+    """Look whether an invitation was revoked, then revoke it, or extend it."""
+
+    def revoke(invitation: Invitation, *, by: Account, origin: Origin, now: datetime, **_: Any):
+        if invitation.revoked_at is None:
+            time.sleep(PAUSE)
+            _update(invitation, revoked_at=now)
+            _record("invitation.revoked", invitation, by, origin, now)
+        return 0
+
+    def extend(
+        invitation: Invitation, *, expires_at: datetime, by: Account, origin: Origin, now: datetime
+    ) -> Invitation:
+        if invitation.revoked_at is not None:
+            raise InvitationRevoked
+        time.sleep(2 * PAUSE)
+        _update(invitation, expires_at=expires_at)
+        _record("invitation.extended", invitation, by, origin, now)
+        return invitation
+
+    invitations.revoke, invitations.extend = revoke, extend
+
+
 def step_read_then_written() -> None:
     """Look whether a code of the app was used before, then write it down as used."""
 
@@ -317,6 +359,13 @@ def _update(invitation: Invitation, **values: Any) -> None:
     )
 
 
+def _record(
+    action: str, invitation: Invitation, by: Account, origin: Origin, now: datetime
+) -> None:
+    audit.record(action, now=now, origin=origin, actor=by.id, subject=invitation.id)
+    db.session.commit()
+
+
 def _write_down(invitation: Invitation, origin: Origin, now: datetime) -> Redemption:
     redemption = Redemption(invitation_id=invitation.id, device=origin.device_digest, at=now)
     db.session.add(redemption)
@@ -337,6 +386,8 @@ NAIVE: dict[str, Callable[[], None]] = {
         owner_read_then_written,
         email_read_then_written,
         owners_counted_first,
+        password_read_once,
+        revocation_looked_up_first,
         step_read_then_written,
         code_read_then_used,
         address_asked_for_last,

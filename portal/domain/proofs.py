@@ -1,0 +1,62 @@
+"""A password that is shown, and what becomes of it.
+
+The try is counted and committed before the password is looked at: hashing takes long, and holding a
+lock meanwhile would make others wait. What was looked at so long ago is then asked once more.
+"""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm.attributes import set_committed_value
+
+from portal.domain import audit, passwords
+from portal.domain.attempts import SignIn
+from portal.domain.errors import InvalidCredentials
+from portal.extensions import db
+from portal.models import Account
+
+
+def prove(attempt: SignIn, account: Account | None, password: str, now: datetime) -> Account:
+    """The account, if the password is its own. Raises `LockedOut`, `InvalidCredentials`.
+
+    Until the caller commits, nobody else sets another password or deactivates the account.
+    """
+    attempt.reserve(now=now)
+    db.session.commit()
+    fits = passwords.fits(password, account.password_hash if account else None)
+    if account is None or not fits or not _hold(account, password):
+        attempt.fail(now=now)
+        actor = account.id if account else None
+        audit.record("sign_in.refused", now=now, origin=attempt.origin, actor=actor)
+        db.session.commit()
+        raise InvalidCredentials
+    attempt.succeed(now=now)
+    return account
+
+
+_HOLD = (
+    sa.update(Account)
+    .where(
+        Account.id == sa.bindparam("held", type_=Account.id.type),
+        Account.password_hash == sa.bindparam("seen"),
+    )
+    .values(password_hash=sa.bindparam("kept"))
+    .returning(Account.deactivated_at)
+)
+
+
+def _hold(account: Account, password: str) -> bool:
+    """Whether the password that fitted is still the account's own. Part of the transaction.
+
+    Whoever sets another password, or deactivates the account, either came first and is seen here,
+    or waits for us, and ends the session that we open.
+    """
+    seen = account.password_hash
+    kept = passwords.hashed(password) if passwords.is_outdated(seen) else seen
+    values = {"held": account.id, "seen": seen, "kept": kept}
+    held = db.session.connection().execute(_HOLD, values).first()
+    if held is None:
+        return False
+    set_committed_value(account, "password_hash", kept)
+    set_committed_value(account, "deactivated_at", held.deactivated_at)
+    return True
