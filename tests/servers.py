@@ -61,22 +61,31 @@ def serve(
 @contextmanager
 def work(database_url: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """A worker over a migrated database, as `make run` starts it; whoever wants to may kill it."""
+    with command(database_url, "outbox", "run", **environment) as worker:
+        yield worker
+
+
+@contextmanager
+def command(
+    database_url: str, *words: str, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`flask` with these words, over a migrated database."""
     settings = DEFAULTS | {
         "DATABASE_URL": database_url,
         "SECRET_KEY": SECRET,
         "PUBLIC_URL": "http://localhost",
         "LOG_LEVEL": "ERROR",
     }
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "flask", "--app", "wsgi", "outbox", "run"],
+    started = subprocess.Popen(
+        [sys.executable, "-m", "flask", "--app", "wsgi", *words],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"]} | settings | environment,
     )
     try:
-        yield worker
+        yield started
     finally:
-        worker.terminate()
-        worker.wait(PATIENCE)
+        started.terminate()
+        started.wait(PATIENCE)
 
 
 @contextmanager

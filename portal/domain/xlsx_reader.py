@@ -1,14 +1,16 @@
 """The first sheet of an XLSX workbook (ECMA-376), row by row.
 
 Of our own, since what comes is from outside: readers that build trees hold a whole row, however
-many million cells it has. Here nothing grows but the list of shared strings, which has its limit.
+many million cells it has, and every shared string. Here those lie on disk.
 """
 
 import re
 import zlib
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from tempfile import TemporaryFile
 from typing import IO
 from xml.parsers.expat import ExpatError
 from zipfile import BadZipFile, ZipFile
@@ -20,7 +22,8 @@ MOST_COLUMNS = 100
 MOST_ROWS = 1_048_576  # as many as a sheet can have
 LONGEST_TEXT = 2_000  # characters; the rest of a longer cell is dropped
 LARGEST_SHEET = 1024 * 1024 * 1024  # bytes, unpacked: a million guests have a quarter of it
-LARGEST_PART = 64 * 1024 * 1024  # bytes, unpacked: of the shared strings, and of all else
+LARGEST_STRINGS = 256 * 1024 * 1024  # bytes, unpacked
+LARGEST_PART = 16 * 1024 * 1024  # bytes, unpacked: of each of the others
 MOST_STRINGS = 3_000_000
 DATE_FORMATS = {*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)}
 
@@ -29,12 +32,34 @@ _NOT_A_PART_OF_DATES = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]|_.')
 Cell = str | datetime
 
 
+class _Texts:
+    """Texts in their order, on disk; in memory is where each of them ends."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._ends = array("Q", [0])
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, place: int) -> str:
+        if not 0 <= place < len(self):
+            raise IndexError
+        begin, end = self._ends[place : place + 2]
+        self._file.seek(begin)
+        return self._file.read(end - begin).decode()
+
+    def append(self, text: str) -> None:
+        """Add a text; none after the first one was read."""
+        self._ends.append(self._ends[-1] + self._file.write(text.encode()))
+
+
 @dataclass(frozen=True)
 class _Workbook:
     """What the parts of a workbook beside its sheet say."""
 
     sheet: str
-    strings: list[str]
+    strings: _Texts
     date_styles: set[int]
     epoch: datetime
 
@@ -42,8 +67,8 @@ class _Workbook:
 def rows(file: IO[bytes]) -> Iterator[tuple[int, list[Cell]]]:
     """Each row's number, and its cells. Raises `FileRefused`, at any row."""
     try:
-        with ZipFile(file) as archive:
-            workbook = _opened(archive)
+        with ZipFile(file) as archive, TemporaryFile() as aside:
+            workbook = _opened(archive, _Texts(aside))
             scanner = _Sheet(workbook)
             # No member gives more than it says: zipfile cuts it off there.
             for _ in scanner.scan(archive, workbook.sheet, LARGEST_SHEET):
@@ -55,17 +80,18 @@ def rows(file: IO[bytes]) -> Iterator[tuple[int, list[Cell]]]:
         raise FileRefused("This workbook is locked, or packed strangely.") from error
 
 
-def _opened(archive: ZipFile) -> _Workbook:
-    book, links, styles, strings = _Book(), _Links(), _Styles(), _Strings()
+def _opened(archive: ZipFile, texts: _Texts) -> _Workbook:
+    book, links, styles, strings = _Book(), _Links(), _Styles(), _Strings(texts)
     book.read(archive, "xl/workbook.xml", LARGEST_PART)
     links.read(archive, "xl/_rels/workbook.xml.rels", LARGEST_PART)
-    for scanner, name in ((styles, "xl/styles.xml"), (strings, "xl/sharedStrings.xml")):
-        if name in archive.namelist():
-            scanner.read(archive, name, LARGEST_PART)
+    if "xl/styles.xml" in archive.namelist():
+        styles.read(archive, "xl/styles.xml", LARGEST_PART)
+    if "xl/sharedStrings.xml" in archive.namelist():
+        strings.read(archive, "xl/sharedStrings.xml", LARGEST_STRINGS)
     target = links.targets[book.sheets[0]]
     sheet = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
     epoch = datetime(1904, 1, 1) if book.since_1904 else datetime(1899, 12, 30)  # noqa: DTZ001
-    return _Workbook(sheet, strings.found, styles.dates, epoch)
+    return _Workbook(sheet, texts, styles.dates, epoch)
 
 
 class _Book(Scanner):
@@ -124,9 +150,9 @@ class _Styles(Scanner):
 class _Strings(Scanner):
     """xl/sharedStrings.xml: texts that cells name by their number."""
 
-    def __init__(self) -> None:
+    def __init__(self, found: _Texts) -> None:
         super().__init__(text_of=("t",), but_within="rPh", longest=LONGEST_TEXT)
-        self.found: list[str] = []
+        self.found = found
 
     def end(self, name: str) -> None:
         if name == "si":
