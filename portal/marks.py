@@ -1,0 +1,63 @@
+"""Marks: single UPDATEs, each committed at once, that nobody waits for the disk to have.
+
+A process that is killed loses none that it has told the database. A database whose machine loses
+its power, or a Postgres that crashes, may lose the last ones: those of the last moments, and on
+SQLite those since the last other transaction. So a mark is only for what may be done once more.
+To wait for the disk takes longer than to send a mail.
+
+(https://www.postgresql.org/docs/current/wal-async-commit.html,
+https://www.sqlite.org/pragma.html#pragma_synchronous)
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Flask, current_app
+
+from portal.extensions import db
+from portal.lookups import Connections, Plan
+
+IN_A_HURRY = {
+    "sqlite": "PRAGMA synchronous = NORMAL",
+    "postgresql": "SET synchronous_commit = off",
+}
+
+
+def init_app(app: Flask) -> None:
+    """Let each thread that makes marks keep a connection for them."""
+    with app.app_context():
+        connections = app.extensions["portal.marks"] = HurriedConnections(db.engine)
+    sa.event.listen(connections.engine, "engine_disposed", lambda _: connections.close())
+
+
+class HurriedConnections(Connections):
+    """Those that do not wait for the disk."""
+
+    def _open(self) -> Any:
+        connection = super()._open()
+        connection.execute(IN_A_HURRY[self.engine.dialect.name])
+        return connection
+
+
+class Mark:
+    """One UPDATE with named parameters, which does no harm when it is made twice."""
+
+    def __init__(self, statement: sa.Update) -> None:
+        self._statement = statement
+        self._plans: dict[str, Plan] = {}
+
+    def make(self, values: Mapping[str, Any]) -> None:
+        """Update, and commit. What the session has not committed yet is not part of it."""
+        connections: HurriedConnections = current_app.extensions["portal.marks"]
+        dialect = connections.engine.dialect
+        plan = self._plans.get(dialect.name) or self._plans.setdefault(
+            dialect.name, Plan(self._statement, dialect)
+        )
+        try:
+            plan.tell(connections.current(), values)
+        except dialect.loaded_dbapi.Error:
+            # As with look-ups: the database may have gone away since.
+            connections.close()
+            with connections.engine.begin() as fresh:
+                fresh.execute(self._statement, values)
