@@ -69,7 +69,7 @@ class LookUp:
 
     def __init__(self, statement: sa.Select[Any]) -> None:
         self._statement = statement
-        self._plans: dict[str, Plan] = {}
+        self._plans: dict[str, _Plan] = {}
 
     def rows(
         self, values: Mapping[str, Any], *, within: scoped_session[Any] | None = None
@@ -96,16 +96,16 @@ class LookUp:
         found = self.rows(values, within=within)
         return found[0] if found else None
 
-    def _made(self, dialect: Dialect) -> "Plan":
-        return self._plans.setdefault(dialect.name, Plan(self._statement, dialect))
+    def _made(self, dialect: Dialect) -> "_Plan":
+        return self._plans.setdefault(dialect.name, _Plan(self._statement, dialect))
 
 
-class Plan:
+class _Plan:
     """A statement in the words of one dialect, and how its values come and go."""
 
-    def __init__(self, statement: sa.Select[Any] | sa.Update, dialect: Dialect) -> None:
+    def __init__(self, statement: sa.Select[Any], dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
-        assert isinstance(compiled, SQLCompiler)  # noqa: S101 - every statement compiles to one
+        assert isinstance(compiled, SQLCompiler)  # noqa: S101 - every SELECT compiles to one
         self._sql = str(compiled)
         self._order = compiled.positiontup
         binds = compiled.binds.items()
@@ -115,7 +115,7 @@ class Plan:
         }
         self._writers = [(name, write) for name, write in writers.items() if write]
         self._dialect = dialect
-        self._types = [column.type.dialect_impl(dialect) for column in statement.exported_columns]
+        self._types = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
         self._readers: list[tuple[int, Callable[[Any], Any]]] | None = None
 
     def ask(self, connection: Any, values: Mapping[str, Any]) -> Sequence[Row]:
@@ -129,10 +129,6 @@ class Plan:
                 if row[place] is not None:
                     row[place] = read(row[place])
         return rows
-
-    def tell(self, connection: Any, values: Mapping[str, Any]) -> None:
-        """Execute what gives back no rows."""
-        connection.execute(self._sql, self._parameters(values))
 
     def _parameters(self, values: Mapping[str, Any]) -> Any:
         """The values as the driver wants them: by name, or in the order of their marks."""

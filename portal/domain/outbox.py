@@ -36,16 +36,18 @@ _outbox = Mail.metadata.tables["outbox"]
 _invitation = Invitation.metadata.tables["invitation"]
 _verification = Verification.metadata.tables["verification"]
 
-_mark_sent = Mark(
+_SENT = (
     sa.update(_outbox)
     .where(_outbox.c.id == sa.bindparam("mail"), _outbox.c.state == MailState.WAITING)
     .values(state=MailState.SENT, settled_at=sa.bindparam("now"), leased_until=None, error=None)
 )
-_mark_mailed = Mark(
+_MAILED = (
     sa.update(_invitation)
-    .where(_invitation.c.id == sa.bindparam("invitation"), _invitation.c.mailed_at.is_(None))
+    .where(_invitation.c.id == sa.bindparam("about"), _invitation.c.mailed_at.is_(None))
     .values(mailed_at=sa.bindparam("now"))
 )
+_sent = Mark(_SENT)
+_invited = Mark(_SENT, along=[_MAILED])
 
 
 @dataclass(frozen=True)
@@ -270,10 +272,8 @@ def _lease(count: int, which: Sequence[sa.ColumnElement[bool]], now: datetime) -
 def _sent_in_bulk(mail: Mail, now: datetime) -> None:
     if db.session().in_transaction():
         db.session.commit()  # marks are made beside it
-    if mail.kind == "invitation":
-        _mark_mailed.make({"invitation": mail.about_id, "now": now})
-    # Last: a worker that dies before this sends the mail again, and marks all of it.
-    _mark_sent.make({"mail": mail.id, "now": now})
+    mark = _invited if mail.kind == "invitation" else _sent
+    mark.make({"mail": mail.id, "about": mail.about_id, "now": now})
     _note(mail, state=MailState.SENT, settled_at=now, error=None)
 
 
