@@ -2,7 +2,8 @@
 
 A worker that dies after the server took a mail, and before it could say so, leaves a lease that
 runs out: the mail is sent once more, with the same Message-ID. Each mail is settled by a commit of
-its own, so that a death can double one mail and no more.
+its own, so that a death can double one mail and no more. For mails of batches that commit does not
+wait for the disk: a power cut, or a crash of Postgres, can double those of one lease.
 """
 
 from collections.abc import Iterable, Sequence
