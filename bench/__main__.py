@@ -40,7 +40,8 @@ def main() -> None:
             rows = options.rows[0] if options.rows else 30_000
             batches.run(engines, rows=rows, rounds=options.rounds)
         if options.what in {"outbox", "all"}:
-            outbox.run(engines, rounds=options.rounds)
+            mails = options.rows[0] if options.rows else outbox.MAILS
+            outbox.run(engines, rounds=options.rounds, mails=mails)
     finally:
         drop_spoilt(engines)
 
@@ -54,7 +55,9 @@ def _options() -> argparse.Namespace:
         choices=["pages", "api", "signing-in", "batches", "exports", "outbox", "all"],
     )
     parser.add_argument("--engines", default="sqlite,postgres", help="sqlite, postgres, or both")
-    parser.add_argument("--rows", type=_numbers, default=[], help="invitations: 1000,1000000")
+    parser.add_argument(
+        "--rows", type=_numbers, default=[], help="invitations, or mails: 1000,1000000"
+    )
     parser.add_argument("--only", default="", help=f"of the api: {', '.join(api.TARGETS)}")
     parser.add_argument("--rounds", type=int, default=5, help="of the floor and of the portal")
     parser.add_argument("--seconds", type=float, default=3, help="a round")

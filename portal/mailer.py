@@ -1,25 +1,22 @@
 """Sends the mails of the outbox through Flask-Mail: single ones at once, batches at their pace."""
 
-import ssl
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from email.utils import formataddr
+from functools import partial
 from smtplib import (
-    SMTP,
-    SMTP_SSL,
     SMTPException,
     SMTPRecipientsRefused,
     SMTPResponseException,
     SMTPSenderRefused,
 )
-from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import UUID
 
 from flask import current_app
-from flask_mail import BadHeaderError, Connection
+from flask_mail import BadHeaderError
 
 from portal import messages, notices
 from portal.clock import utcnow
@@ -30,48 +27,12 @@ from portal.domain.letters import Matter
 from portal.logs import log
 from portal.messages import Letter
 from portal.models import Mail
+from portal.smtp import ServerAway, SmtpConnection
 
 AT_ONCE = 20
 MOST_AT_ONCE = 100  # of batches
 STEP = 2  # seconds of the bulk rate that are leased in one go
-PATIENCE = 20  # seconds for each answer of the server
 LEASE_LEFT = timedelta(minutes=2)  # more than the answers to one mail can take
-
-
-class ServerAway(Exception):
-    """There is no server that would take our mail."""
-
-
-class SmtpConnection(Connection):
-    """Flask-Mail's connection, with patience that ends and a server that must prove its name."""
-
-    def configure_host(self) -> SMTP:
-        """Connect, encrypt, sign in; raises `ServerAway`."""
-        try:
-            return self._connect()
-        except (OSError, SMTPException) as error:
-            raise ServerAway(f"The mail server is away: {error}") from error
-
-    def _connect(self) -> SMTP:
-        trusted = ssl.create_default_context()
-        where = {"host": self.mail.server, "port": self.mail.port, "timeout": PATIENCE}
-        host = SMTP_SSL(**where, context=trusted) if self.mail.use_ssl else SMTP(**where)
-        if self.mail.use_tls:
-            host.starttls(context=trusted)
-        if self.mail.username and self.mail.password:
-            host.login(self.mail.username, self.mail.password)
-        return host
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the server still listens, as far as we know."""
-        return self.host is not None and self.host.sock is not None
-
-    def __exit__(self, *_: Any) -> None:
-        """Say goodbye; a server that does not answer has still taken what it took."""
-        with suppress(OSError, SMTPException):
-            if self.host is not None:
-                self.host.quit()
 
 
 def flask_config(chosen: Settings) -> dict[str, object]:
@@ -148,18 +109,33 @@ def _worth_sending(due: Sequence[Mail]) -> Iterator[tuple[Mail, Matter | Notice]
 def _send_while_open(
     ready: deque[tuple[Mail, Matter | Notice]], connection: SmtpConnection
 ) -> None:
-    while ready and connection.is_open:
-        mail, matter = ready.popleft()
-        if mail.leased_until is None or mail.leased_until - utcnow() < LEASE_LEFT:
-            # So slow a server: the leases of these run out before it has taken them.
-            ready.clear()
-            return
-        _send(mail, matter, connection)
+    """Send mail after mail, each made while the server takes the one before it.
+
+    That one is settled before the next is handed over: a death doubles one mail at most.
+    """
+    with ExitStack() as unanswered:
+        while ready and connection.is_open:
+            mail, matter = ready[0]
+            letter = render(mail, matter)
+            unanswered.close()
+            if mail.leased_until is None or mail.leased_until - utcnow() < LEASE_LEFT:
+                # So slow a server: the leases of these run out before it has taken them.
+                ready.clear()
+            elif connection.is_open:
+                ready.popleft()
+                if _went_well(mail, partial(connection.send, letter)):
+                    unanswered.callback(_settle, mail, connection)
 
 
-def _send(mail: Mail, matter: Matter | Notice, connection: Connection) -> None:
+def _settle(mail: Mail, connection: SmtpConnection) -> None:
+    if _went_well(mail, connection.answer):
+        outbox.sent(mail, now=utcnow())
+
+
+def _went_well(mail: Mail, step: Callable[[], object]) -> bool:
+    """Take a step towards sending a mail; where it fails, that is written down."""
     try:
-        connection.send(render(mail, matter))
+        step()
     except SMTPRecipientsRefused as error:
         _refused(mail, *next(iter(error.recipients.values())))
     except SMTPSenderRefused as error:
@@ -173,7 +149,8 @@ def _send(mail: Mail, matter: Matter | Notice, connection: Connection) -> None:
     except (OSError, SMTPException) as error:
         outbox.failed(mail, f"The connection broke: {error}", now=utcnow())
     else:
-        outbox.sent(mail, now=utcnow())
+        return True
+    return False
 
 
 def _refused(mail: Mail, code: int, reason: bytes | str) -> None:

@@ -4,6 +4,7 @@ from base64 import encodebytes
 from binascii import b2a_qp
 from email.header import Header
 from email.utils import formataddr, formatdate, parseaddr
+from functools import lru_cache
 from secrets import token_hex
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -48,10 +49,9 @@ class Letter(Message):
         return [headers.encode() + encodebytes(self.picture)]
 
     def _headers(self) -> dict[str, str]:
-        name, address = parseaddr(str(self.sender))
         return {
             "Subject": _encoded(self.subject, "Subject"),
-            "From": formataddr((_encoded(name, "From"), address)),
+            "From": _from(str(self.sender)),
             "To": str(self.recipients[0]),
             "Date": formatdate(self.date),
             "Message-ID": self.msgId,
@@ -148,6 +148,13 @@ def _text(kind: str, text: str) -> bytes:
     return head.encode() + b"\n\n" + b2a_qp(lines.encode(), istext=True)
 
 
+@lru_cache(maxsize=16)
+def _from(sender: str) -> str:
+    name, address = parseaddr(sender)
+    return formataddr((_encoded(name, "From"), address))
+
+
+@lru_cache(maxsize=256)
 def _encoded(text: str, header: str) -> str:
     """As a header holds it, folded where it is long (RFC 2047)."""
     return Header(text, None if text.isascii() else "utf-8", header_name=header).encode()

@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "portal.filters": {"portal.clock"},
     "portal.database": {"portal.config", "portal.extensions"},
     "portal.lookups": {"portal.extensions"},
+    "portal.marks": {"portal.extensions", "portal.lookups"},
     "portal.logs": {"portal.config"},
     "portal.models": {"portal.models", "portal.extensions"},
     "portal.limits_storage": {"portal.models", "portal.extensions"},
@@ -34,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "portal.extensions",
         "portal.limits_storage",
         "portal.lookups",
+        "portal.marks",
         "portal.config.settings",
     },
     "portal.schema": {"portal.config", "portal.extensions"},
@@ -76,6 +78,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "portal.models",
     },
     "portal.errors": {"portal.clock", "portal.database", "portal.domain.errors", "portal.logs"},
+    "portal.smtp": set(),
     "portal.mailer": {
         "portal.clock",
         "portal.config",
@@ -84,6 +87,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "portal.models",
         "portal.notices",
         "portal.logs",
+        "portal.smtp",
     },
     "portal.web": {
         "portal.web",

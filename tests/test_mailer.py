@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 import time_machine
@@ -15,10 +16,13 @@ from flask import Flask
 
 from portal import mailer
 from portal.domain import outbox
+from portal.domain.invitations import Terms, issue
 from portal.extensions import db
+from portal.messages import Letter
 from portal.models import Invitation, Mail, MailState
+from portal.smtp import SmtpConnection
 from tests import factories
-from tests.factories import NOW, code_of
+from tests.factories import NOW, code_of, device
 
 pytestmark = pytest.mark.usefixtures("context", "noon")
 
@@ -179,6 +183,82 @@ def test_one_refused_mail_does_not_hold_up_the_others(mailbox: Mailbox) -> None:
 
     assert len(mailbox.taken) == 2
     assert outbox.counts() == {MailState.WAITING: 0, MailState.SENT: 2, MailState.FAILED: 1}
+
+
+def test_mails_are_made_while_the_server_takes_others_and_settled_one_by_one(
+    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invitation = invited()
+    for name in ("anna", "bert"):
+        outbox.queue("invitation", to=f"{name}@example.com", about=invitation.id, now=NOW)
+    db.session.commit()
+    made, handed_over = [], []
+    render, hand_over = mailer.render, SmtpConnection.send
+
+    def note_made(*values: Any) -> Letter:
+        letter = render(*values)
+        made.append((len(handed_over), outbox.counts()[MailState.SENT]))
+        return letter
+
+    def note_handed_over(*values: Any) -> None:
+        handed_over.append(outbox.counts()[MailState.SENT])
+        hand_over(*values)
+
+    monkeypatch.setattr(mailer, "render", note_made)
+    monkeypatch.setattr(SmtpConnection, "send", note_handed_over)
+    mailer.send_due()
+
+    assert made == [(0, 0), (1, 0), (2, 1)], "made before the one before it is settled"
+    assert handed_over == [0, 1, 2], "handed over only after that"
+
+
+def test_a_mail_that_cannot_be_made_leaves_the_one_before_it_settled(
+    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invitation = invited()
+    outbox.queue("invitation", to="anna@example.com", about=invitation.id, now=NOW)
+    db.session.commit()
+    render = mailer.render
+
+    def refuse_the_second(mail: Mail, matter: Any) -> Letter:
+        if mailbox.taken or mail.recipient == "anna@example.com":
+            raise RuntimeError("out of order")
+        return render(mail, matter)
+
+    monkeypatch.setattr(mailer, "render", refuse_the_second)
+    with pytest.raises(RuntimeError):
+        mailer.send_due()
+
+    assert len(mailbox.taken) == 1
+    assert outbox.counts()[MailState.SENT] == 1
+
+
+def test_a_server_that_hangs_up_costs_the_mail_behind_no_try(mailbox: Mailbox) -> None:
+    invitation = invited()
+    outbox.queue("invitation", to="anna@example.com", about=invitation.id, now=NOW)
+    db.session.commit()
+    mailbox.answers = ["421 gone for now"]
+
+    mailer.send_due()
+
+    (message,) = mailbox.taken
+    assert outbox.counts() == {MailState.WAITING: 1, MailState.SENT: 1, MailState.FAILED: 0}
+    (waiting,) = outbox.latest(2, state=MailState.WAITING)
+    assert {waiting.recipient, message["To"]} == {"guest@example.com", "anna@example.com"}
+    assert waiting.error == "421 gone for now"
+
+
+def test_lines_that_begin_with_a_dot_arrive_as_they_are(mailbox: Mailbox) -> None:
+    terms = Terms(recipient="guest@example.com")
+    words = {"subject": "Dots", "message": ".one\n..two\n."}
+    issue(terms, by=factories.owner(), origin=device(), now=NOW, mailed=True, **words)
+
+    mailer.send_due()
+
+    (message,) = mailbox.taken
+    text = message.get_body(("plain",))
+    assert text is not None
+    assert text.get_content().splitlines()[:3] == [".one", "..two", "."]
 
 
 def test_a_mail_is_given_up_after_its_last_pause(noon: time_machine.Traveller) -> None:

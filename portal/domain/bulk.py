@@ -73,7 +73,8 @@ def extend_batch(
     invitations.require_may_change(by)
     _require_issued(batch)
     which = (Invitation.batch_id == batch.id, *_extendable(expires_at, now))
-    extended = _update(sa.update(Invitation).where(*which).values(expires_at=expires_at))
+    prolong = sa.update(Invitation).values(expires_at=expires_at, reminded_at=None)
+    extended = _update(prolong.where(*which))
     db.session.execute(sa.update(Batch).where(Batch.id == batch.id).values(expires_at=expires_at))
     audit.record(
         "batch.extended",
@@ -146,7 +147,7 @@ def extend(
     extended = db.session.scalars(
         sa.update(Invitation)
         .where(Invitation.id.in_(ids), *_extendable(expires_at, now))
-        .values(expires_at=expires_at)
+        .values(expires_at=expires_at, reminded_at=None)
         .returning(Invitation.id)
         .execution_options(synchronize_session=False)
     ).all()

@@ -2,7 +2,8 @@
 
 A worker that dies after the server took a mail, and before it could say so, leaves a lease that
 runs out: the mail is sent once more, with the same Message-ID. Each mail is settled by a commit of
-its own, so that a death can double one mail and no more.
+its own, so that a death can double one mail and no more. For mails of batches that commit does not
+wait for the disk: a power cut, or a crash of Postgres, can double those of one lease.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from portal.domain.errors import NotFound
 from portal.extensions import db
+from portal.marks import Mark
 from portal.models import (
     Batch,
     Installation,
@@ -34,6 +36,19 @@ LONGEST_ERROR = 500
 _outbox = Mail.metadata.tables["outbox"]
 _invitation = Invitation.metadata.tables["invitation"]
 _verification = Verification.metadata.tables["verification"]
+
+_SENT = (
+    sa.update(_outbox)
+    .where(_outbox.c.id == sa.bindparam("mail"), _outbox.c.state == MailState.WAITING)
+    .values(state=MailState.SENT, settled_at=sa.bindparam("now"), leased_until=None, error=None)
+)
+_MAILED = (
+    sa.update(_invitation)
+    .where(_invitation.c.id == sa.bindparam("about"), _invitation.c.mailed_at.is_(None))
+    .values(mailed_at=sa.bindparam("now"))
+)
+_sent = Mark(_SENT)
+_invited = Mark(_SENT, along=[_MAILED])
 
 
 @dataclass(frozen=True)
@@ -122,7 +137,14 @@ def lease_bulk(count: int, *, each: timedelta, now: datetime) -> list[Mail]:
 
 def sent(mail: Mail, *, now: datetime) -> None:
     """The server took it. An invitation counts as mailed from its first mail on; a mailed code
-    was readable here only for this."""
+    was readable here only for this.
+
+    A mail of a batch is settled by marks, which do not wait for the disk: should the database lose
+    them, that mail is sent once more when its lease runs out.
+    """
+    if mail.batch_id:
+        _sent_in_bulk(mail, now)
+        return
     _settle(mail, state=MailState.SENT, settled_at=now, error=None)
     if mail.kind == "invitation":
         mailed_first = (_invitation.c.id == mail.about_id, _invitation.c.mailed_at.is_(None))
@@ -248,6 +270,14 @@ def _lease(count: int, which: Sequence[sa.ColumnElement[bool]], now: datetime) -
     return sorted(leased, key=lambda mail: (mail.due_at, mail.id))
 
 
+def _sent_in_bulk(mail: Mail, now: datetime) -> None:
+    if db.session().in_transaction():
+        db.session.commit()  # marks are made beside it
+    mark = _invited if mail.kind == "invitation" else _sent
+    mark.make({"mail": mail.id, "about": mail.about_id, "now": now})
+    _note(mail, state=MailState.SENT, settled_at=now, error=None)
+
+
 def _settle(mail: Mail, **outcome: object) -> None:
     """Write down what became of a mail, unless another worker has already sent it."""
     # The table, not the class: this is done for each mail, and looking through the session for
@@ -257,6 +287,11 @@ def _settle(mail: Mail, **outcome: object) -> None:
         .where(_outbox.c.id == mail.id, _outbox.c.state == MailState.WAITING)
         .values(leased_until=None, **outcome)
     )
+    _note(mail, **outcome)
+
+
+def _note(mail: Mail, **outcome: object) -> None:
+    """Let the object know what its row says now."""
     for name, value in outcome.items():
         set_committed_value(mail, name, value)
 

@@ -1,7 +1,8 @@
 """Mails that are due by the calendar: "ends soon", some days before, and "has ended", at the end.
 
 Both go to whoever was mailed an invitation of a batch that reminds, and has not come. Each is
-queued once, however many workers look.
+queued once for each end, however many workers look: one that is extended ends, and is reminded
+of, anew.
 """
 
 from datetime import datetime, timedelta
@@ -45,7 +46,11 @@ def _queue_reminders(batch: Batch, now: datetime) -> int:
 
 
 def _queue_endings(batch: Batch, now: datetime) -> int:
-    told = sa.exists().where(Mail.about_id == Invitation.id, Mail.kind == "expired")
+    told = sa.exists().where(
+        Mail.about_id == Invitation.id,
+        Mail.kind == "expired",
+        Mail.created_at >= Invitation.expires_at,
+    )
     ended = [
         Invitation.expires_at <= now,
         Invitation.expires_at > now - LONG_AFTER_END,

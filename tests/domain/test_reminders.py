@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from portal.domain import mailings, outbox, refusals, reminders
+from portal.domain import bulk, mailings, outbox, refusals, reminders
 from portal.extensions import db
 from portal.models import Account, Batch, Invitation, Mail, MailState
 from tests import factories
@@ -58,6 +58,21 @@ def test_at_the_end_whoever_has_not_come_is_told_once(batch: Batch) -> None:
     assert reminders.queue_due(now=TOO_LATE) == 0
 
     assert queued() == {("expired", "ana@x.org"), ("expired", "cara@x.org")}
+
+
+def test_an_extended_batch_is_reminded_and_told_of_its_new_end(batch: Batch) -> None:
+    olivia = db.session.get(Account, batch.created_by_id)
+    assert olivia is not None
+    assert reminders.queue_due(now=IN_TIME) == 3
+    assert reminders.queue_due(now=TOO_LATE) == 3
+    later = timedelta(days=30)
+    bulk.extend_batch(batch, expires_at=NOW + 2 * later, by=olivia, origin=device(), now=TOO_LATE)
+
+    assert reminders.queue_due(now=TOO_LATE) == 0
+    assert reminders.queue_due(now=IN_TIME + later) == 3
+    assert reminders.queue_due(now=IN_TIME + later) == 0
+    assert reminders.queue_due(now=TOO_LATE + later) == 3
+    assert reminders.queue_due(now=TOO_LATE + later) == 0
 
 
 def test_an_end_long_ago_is_not_told(batch: Batch) -> None:
