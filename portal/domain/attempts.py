@@ -41,7 +41,7 @@ def reserve(origin: Origin, *, now: datetime) -> None:
             # Counts nothing yet, but the tries of one address wait here for each other's outcome.
             (misses.key_for(origin.address_bucket), misses.get_expiry(), 0),
         )
-        ((end,),) = _END_OF_WAIT.rows(waiting(origin, now=now), within=db.session)
+        ((end,),) = _END_OF_WAIT.in_transaction.rows(waiting(origin, now=now))
         require_over(end)
         if hits > tries.amount:
             raise LockedOut(_end(tries, origin.device_digest))

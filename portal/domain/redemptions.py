@@ -33,6 +33,7 @@ from portal.extensions import db
 from portal.lookups import LookUp, entity, entity_of_row
 from portal.models import Account, Invitation, Redemption, Role, Session, Status
 from portal.models.types import UTCDateTime, new_id
+from portal.statements import Statement
 
 
 def check(code: str, *, origin: Origin, now: datetime) -> Invitation:
@@ -176,7 +177,8 @@ def _look_up(
     values = attempts.waiting(origin, now=now)
     values["device"] = origin.device_digest
     values |= {f"lookup_{number}": digest for number, digest in enumerate(digests)}
-    row = _everything_about_a_code(len(digests)).first(values, within=within)
+    look_up = _everything_about_a_code(len(digests))
+    row = (look_up.in_transaction if within else look_up).first(values)
     assert row is not None  # noqa: S101 - whether one has to wait is always answered
     end, redemption, *columns = row
     known = columns[0] is not None
@@ -219,9 +221,7 @@ def _take_a_use(
     email: str | None = None,
     account: Account | None = None,
 ) -> Redemption:
-    connection = db.session.connection()
-    taken = connection.execute(_TAKE, {"taken": invitation.id, "moment": now}).first()
-    if taken is None:
+    if not _TAKE.rows({"taken": invitation.id, "moment": now}):
         _explain(invitation, now)
     row = {
         "id": new_id(),
@@ -233,7 +233,7 @@ def _take_a_use(
         "email": account.email if account else email,
         "account_id": account.id if account else None,
     }
-    connection.execute(_ADMIT, row)
+    _ADMIT.rows(row)
     redemption = entity(Redemption, row)
     db.session.add(redemption)
     return redemption
@@ -256,7 +256,7 @@ def _sign_for(
 
 
 _MOMENT = sa.bindparam("moment", type_=UTCDateTime)
-_TAKE = (
+_TAKE = Statement(
     sa.update(Invitation)
     .where(
         Invitation.id == sa.bindparam("taken", type_=Invitation.id.type),
@@ -267,7 +267,7 @@ _TAKE = (
     .values(uses=Invitation.uses + 1)
     .returning(Invitation.id)
 )
-_ADMIT = sa.insert(Redemption)
+_ADMIT = Statement(sa.insert(Redemption))
 
 
 def _explain(invitation: Invitation, now: datetime) -> NoReturn:
