@@ -73,7 +73,7 @@ class LookUp:
         connections: Connections = current_app.extensions["portal.lookups"]
         dialect = connections.engine.dialect
         try:
-            return self.in_transaction.plan(dialect).ask(connections.current(), values)
+            return self.in_transaction.ask(connections.current(), dialect, values)
         except dialect.loaded_dbapi.Error:
             # The database may have gone away since, and what is read may be read again. An error
             # that comes again is SQLAlchemy's to name.

@@ -21,11 +21,16 @@ Executable = sa.Select[Any] | sa.Insert | sa.Update | sa.Delete | sa.TextualSele
 
 
 class Statement:
-    """One statement with named parameters; its rows are tuples in the order of its columns."""
+    """One statement with named parameters; its rows are tuples in the order of its columns.
 
-    def __init__(self, statement: Executable) -> None:
+    Changes made `along` with it are one way to Postgres and back, not several. They and it must
+    not depend on each other, for none sees what another does.
+    """
+
+    def __init__(self, statement: Executable, *, along: Sequence[sa.Insert] = ()) -> None:
         self._statement = statement
-        self._plans: dict[str, Plan] = {}
+        self._along = along
+        self._plans: dict[str, Sequence[_Plan]] = {}
 
     def rows(self, values: Mapping[str, Any]) -> Sequence[Row]:
         """Execute it in the session's transaction; return all its rows, none if it has none.
@@ -34,37 +39,47 @@ class Statement:
         """
         connection = db.session.connection()
         dialect, driver = connection.dialect, _driver(connection)
-        plan = self.plan(dialect)
         try:
-            if self._writes and dialect.name == "sqlite":
+            if dialect.name == "sqlite" and self._writes:
                 database.take_write_lock(driver)
-            return plan.ask(driver, values)
+            return self.ask(driver, dialect, values)
         except dialect.loaded_dbapi.Error as error:
-            raise _named(error, plan.sql, connection) from error
+            raise _named(error, str(self._statement), connection) from error
 
     def first(self, values: Mapping[str, Any]) -> Row | None:
         """The first of the rows."""
         found = self.rows(values)
         return found[0] if found else None
 
-    def plan(self, dialect: Dialect) -> "Plan":
-        """How it is said in one dialect."""
-        return self._plans.get(dialect.name) or self._plans.setdefault(
-            dialect.name, Plan(self._statement, dialect)
-        )
+    def ask(self, driver: Any, dialect: Dialect, values: Mapping[str, Any]) -> Sequence[Row]:
+        """`rows`, of any connection of the driver; raises what the driver raises."""
+        plans = self._plans.get(dialect.name) or self._planned(dialect)
+        for plan in plans[:-1]:
+            plan.ask(driver, values)
+        return plans[-1].ask(driver, values)
+
+    def _planned(self, dialect: Dialect) -> Sequence["_Plan"]:
+        """Postgres takes all in one `WITH`. SQLite knows none that write, and is never far away."""
+        if dialect.name == "sqlite":
+            parts = [*self._along, self._statement]
+        else:
+            changes = (each.cte(f"along_{number}") for number, each in enumerate(self._along))
+            parts = [self._statement.add_cte(*changes)]
+        plans = [_Plan(part, dialect) for part in parts]
+        return self._plans.setdefault(dialect.name, plans)
 
     @property
     def _writes(self) -> bool:
         return not isinstance(self._statement, sa.Select)
 
 
-class Plan:
+class _Plan:
     """A statement in the words of one dialect, and how its values come and go."""
 
     def __init__(self, statement: Executable, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
         assert isinstance(compiled, SQLCompiler)  # noqa: S101 - only DDL compiles to anything else
-        self.sql = str(compiled)
+        self._sql = str(compiled)
         self._order = compiled.positiontup
         binds = compiled.binds.items()
         self._constants = {name: bind.value for name, bind in binds if not bind.required}
@@ -78,7 +93,7 @@ class Plan:
 
     def ask(self, connection: Any, values: Mapping[str, Any]) -> Sequence[Row]:
         """The rows, as Python's own types."""
-        cursor = connection.execute(self.sql, self._parameters(values))
+        cursor = connection.execute(self._sql, self._parameters(values))
         if not self._types:
             return []
         if self._readers is None:

@@ -20,6 +20,10 @@ RENAME = Statement(
     .values(username=sa.bindparam("name"))
     .returning(Account.id, Account.role, Account.created_at)
 )
+RENAME_AND_ADD = Statement(
+    sa.update(Account).values(username=sa.bindparam("name")).returning(Account.username),
+    along=[sa.insert(AttemptCounter)],
+)
 COUNTER = {"key": "tries/one", "hits": 1, "expires_at": 2.0}
 
 
@@ -54,6 +58,18 @@ def test_a_statement_can_be_undone_to_a_savepoint() -> None:
     db.session.commit()
 
     assert hits() == 1
+
+
+def test_what_goes_along_with_a_statement_is_done_with_it_or_both_are_not() -> None:
+    owner = factories.owner()
+
+    assert RENAME_AND_ADD.first({**COUNTER, "name": "oscar"}) == ["oscar"]
+    with pytest.raises(IntegrityError), db.session.begin_nested():
+        RENAME_AND_ADD.rows({**COUNTER, "name": "otto"})
+    db.session.commit()
+
+    db.session.refresh(owner)
+    assert (owner.username, hits()) == ("oscar", 1)
 
 
 def test_a_lost_connection_is_named_by_sqlalchemy_and_replaced(engine: str) -> None:

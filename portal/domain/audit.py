@@ -49,8 +49,7 @@ def record(
         "details": details,
     }
     event["hash"] = _hash(SimpleNamespace(**event), previous)
-    _APPEND.rows(event)
-    _END.rows({"latest": event["hash"]})
+    _APPEND.rows(event | {"end": event["hash"]})
     db.session.info.setdefault(RECORDED, []).append(action)
 
 
@@ -59,8 +58,9 @@ _NEXT = Statement(
     .values(number=AuditHead.number + 1)
     .returning(AuditHead.number, AuditHead.hash)
 )
-_APPEND = Statement(sa.insert(AuditEvent))
-_END = Statement(sa.update(AuditHead).values(hash=sa.bindparam("latest")))
+_APPEND = Statement(
+    sa.update(AuditHead).values(hash=sa.bindparam("end")), along=[sa.insert(AuditEvent)]
+)
 
 
 def take_recorded(session: Session) -> list[str]:

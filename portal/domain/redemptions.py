@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.orm import scoped_session
 
 from portal.config import settings
 from portal.domain import attempts, audit, codes, emails, guesses, serials, sessions
@@ -69,14 +68,14 @@ def redeem(code: str, *, origin: Origin, now: datetime, email: str | None = None
     `RecipientRequired` (bound to an address, and `email` is missing), `StaffInvitation`, and
     `InvalidEmail`.
     """
-    redemption = _try(lambda: _use(code, origin, now, email), origin, now)
+    redemption = _redeem(code, origin, now, email)
     db.session.commit()
     return redemption
 
 
 def admit(code: str, *, origin: Origin, now: datetime, email: str | None = None) -> Session:
     """`redeem`, and open the invitee's session in the same transaction. Raises as `redeem` does."""
-    redemption = _try(lambda: _use(code, origin, now, email), origin, now)
+    redemption = _redeem(code, origin, now, email)
     session = sessions.open_for_redemption(redemption, origin=origin, now=now)
     db.session.commit()
     return session
@@ -93,12 +92,9 @@ def enlist(
     Raises `LockedOut`, or `CodeRefused` (also for a code that grants no role, without `otherwise`).
     """
 
-    def use() -> Redemption:
-        _, invitation, redemption = _look_up(code, origin, now, within=db.session)
-        role = (invitation.grants_role or otherwise) if invitation else None
-        if invitation is None:
-            guesses.keep(code, origin=origin, now=now)
-        if invitation is None or role is None:
+    def use(invitation: Invitation, redemption: UUID | None) -> Redemption:
+        role = invitation.grants_role or otherwise
+        if role is None:
             raise CodeRefused
         if redemption is None:
             _require_active(invitation, now)
@@ -113,14 +109,38 @@ def enlist(
                 return _sign_for(redemption, invitation, account, now)
             return _take_a_use(invitation, origin, now, account=account)
 
-    _try(use, origin, now)
+    _try(code, use, origin, now)
 
 
-def _try(use: Callable[[], Redemption], origin: Origin, now: datetime) -> Redemption:
+def _redeem(code: str, origin: Origin, now: datetime, email: str | None) -> Redemption:
+    email = emails.normalise(email) if email else None
+
+    def use(invitation: Invitation, redemption: UUID | None) -> Redemption:
+        if redemption is not None:
+            # Either a revocation that runs beside us ends our session too, or we see it here.
+            _require_not_over(_as_it_is(invitation, with_for_update={"read": True}), now)
+            return db.session.get_one(Redemption, redemption)
+        _require_active(invitation, now)
+        if invitation.grants_role is not None:
+            raise StaffInvitation
+        _require_recipient(invitation, email)
+        return _take_a_use(invitation, origin, now, email=email)
+
+    return _try(code, use, origin, now)
+
+
+def _try(
+    code: str, use: Callable[[Invitation, UUID | None], Redemption], origin: Origin, now: datetime
+) -> Redemption:
     """Evaluate one try between its reservation and its outcome."""
     attempts.reserve(origin, now=now)
+    end, invitation, before = _look_up(code, origin, now, reserved=True)
+    attempts.require_over(end)
     try:
-        redemption = use()
+        if invitation is None:
+            guesses.keep(code, origin=origin, now=now)
+            raise CodeRefused
+        redemption = use(invitation, before)
     except CodeRefused as refusal:
         _fail(refusal, origin, now)
     except PortalError:  # not a wrong code: it costs no try
@@ -150,25 +170,8 @@ def _fail(refusal: CodeRefused, origin: Origin, now: datetime) -> NoReturn:
     raise refusal
 
 
-def _use(code: str, origin: Origin, now: datetime, email: str | None) -> Redemption:
-    email = emails.normalise(email) if email else None
-    _, invitation, redemption = _look_up(code, origin, now, within=db.session)
-    if invitation is None:
-        guesses.keep(code, origin=origin, now=now)
-        raise CodeRefused
-    if redemption is not None:
-        # Either a revocation that runs beside us ends our session too, or we see it here.
-        _require_not_over(_as_it_is(invitation, with_for_update={"read": True}), now)
-        return db.session.get_one(Redemption, redemption)
-    _require_active(invitation, now)
-    if invitation.grants_role is not None:
-        raise StaffInvitation
-    _require_recipient(invitation, email)
-    return _take_a_use(invitation, origin, now, email=email)
-
-
 def _look_up(
-    code: str, origin: Origin, now: datetime, *, within: scoped_session[Any] | None = None
+    code: str, origin: Origin, now: datetime, *, reserved: bool = False
 ) -> tuple[float | None, Invitation | None, UUID | None]:
     """The end of a wait, if there is one; what the code opens (to be read only: it belongs to no
     session); and the redemption that let this device in before.
@@ -178,7 +181,7 @@ def _look_up(
     values["device"] = origin.device_digest
     values |= {f"lookup_{number}": digest for number, digest in enumerate(digests)}
     look_up = _everything_about_a_code(len(digests))
-    row = (look_up.in_transaction if within else look_up).first(values)
+    row = (look_up.in_transaction if reserved else look_up).first(values)
     assert row is not None  # noqa: S101 - whether one has to wait is always answered
     end, redemption, *columns = row
     known = columns[0] is not None
