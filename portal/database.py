@@ -52,6 +52,16 @@ def init_app(app: Flask) -> None:
             event.listen(db.engine, "checkout", partial(_ping_after_a_rest, db.engine.dialect))
 
 
+def take_write_lock(connection: Connection) -> None:
+    """Begin a transaction of SQLite with its write lock, and wait for it.
+
+    A transaction that begins by reading and then writes is refused at once ("database is
+    locked") if anyone wrote in between; one that begins with the lock waits its turn.
+    """
+    if not connection.in_transaction:
+        connection.execute("BEGIN IMMEDIATE")
+
+
 def let_go() -> None:
     """Undo what was not committed, even if the database has gone meanwhile."""
     try:
@@ -100,12 +110,5 @@ def _begin_at_the_first_write(
     _context: object,
     _many: bool,
 ) -> None:
-    """Take the write lock before the first write, and wait for it.
-
-    A transaction that begins by reading and then writes is refused at once ("database is
-    locked") if anyone wrote in between; one that begins with the lock waits its turn.
-    """
-    if not cursor.connection.in_transaction and not statement.lstrip()[:8].upper().startswith(
-        READS
-    ):
-        cursor.execute("BEGIN IMMEDIATE")
+    if not statement.lstrip()[:8].upper().startswith(READS):
+        take_write_lock(cursor.connection)

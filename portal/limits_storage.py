@@ -19,14 +19,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal.extensions import db
 from portal.models import AttemptCounter
+from portal.statements import Statement
 
 _moment: ContextVar[float | None] = ContextVar("moment", default=None)
 
 
-def _count(keys: int) -> sa.TextClause:
+def _count(keys: int) -> Statement:
     """Count for so many keys in one statement, and wait for their rows in the order of the keys."""
     rows = ", ".join(f"(:key_{n}, :amount_{n}, :now + :expiry_{n})" for n in range(keys))
-    return sa.text(f"""
+    counted = sa.text(f"""
     INSERT INTO attempt_counter AS counter (key, hits, expires_at) VALUES {rows}
     ON CONFLICT (key) DO UPDATE SET
         hits = excluded.hits + CASE WHEN counter.expires_at > :now THEN counter.hits ELSE 0 END,
@@ -37,6 +38,7 @@ def _count(keys: int) -> sa.TextClause:
         sa.bindparam("now", type_=sa.Double),
         *(sa.bindparam(f"expiry_{n}", type_=sa.Double) for n in range(keys)),
     )
+    return Statement(counted.columns(AttemptCounter.key, AttemptCounter.hits))
 
 
 _COUNT = {keys: _count(keys) for keys in (1, 2)}
@@ -63,7 +65,7 @@ _IS_OPEN = (
 )
 _HITS = sa.select(AttemptCounter.hits).where(*_IS_OPEN)
 _EXPIRY = sa.select(AttemptCounter.expires_at).where(*_IS_OPEN)
-_CLEAR = sa.delete(AttemptCounter).where(AttemptCounter.key == sa.bindparam("cleared"))
+_CLEAR = Statement(sa.delete(AttemptCounter).where(AttemptCounter.key == sa.bindparam("cleared")))
 
 
 class DatabaseStorage(Storage):
@@ -85,8 +87,8 @@ class DatabaseStorage(Storage):
         values: dict[str, Any] = {"now": _now()}
         for number, (key, expiry, amount) in enumerate(counts):
             values |= {f"key_{number}": key, f"amount_{number}": amount, f"expiry_{number}": expiry}
-        found = db.session.connection().execute(_COUNT[len(counts)], values)
-        hits: dict[str, int] = dict(found.fetchall())
+        counted: Any = _COUNT[len(counts)].rows(values)
+        hits: dict[str, int] = dict(counted)
         return [hits[key] for key, _, _ in counts]
 
     def get(self, key: str) -> int:
@@ -109,7 +111,7 @@ class DatabaseStorage(Storage):
 
     def clear(self, key: str) -> None:
         """Forget the count of `key`."""
-        db.session.connection().execute(_CLEAR, {"cleared": key})
+        _CLEAR.rows({"cleared": key})
 
     @staticmethod
     def _open(asked: sa.Select[Any], key: str) -> Any:

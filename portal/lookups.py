@@ -2,27 +2,24 @@
 
 What every request of a program asks (does this code open anything, whose is this token) takes a
 shorter way than the session: no connection to fetch, ping and give back, no transaction to begin
-and end, no objects of the ORM. The SQL and the conversion of values stay SQLAlchemy's; they are
-only worked out once.
+and end, no objects of the ORM.
 
 A look-up sees what is committed, and nothing that the session has not committed yet.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from flask import Flask, current_app
-from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.interfaces import PoolProxiedConnection
-from sqlalchemy.orm import make_transient_to_detached, scoped_session
-from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.orm import make_transient_to_detached
 
 from portal.extensions import Base, db
+from portal.statements import Row, Statement
 
 Entity = TypeVar("Entity", bound=Base)
-Row = Sequence[Any]
 
 
 def init_app(app: Flask) -> None:
@@ -69,19 +66,14 @@ class LookUp:
 
     def __init__(self, statement: sa.Select[Any]) -> None:
         self._statement = statement
-        self._plans: dict[str, _Plan] = {}
+        self.in_transaction = Statement(statement)  # as the session sees it
 
-    def rows(
-        self, values: Mapping[str, Any], *, within: scoped_session[Any] | None = None
-    ) -> Sequence[Row]:
-        """All rows there are for these values: as they are committed, or as `within` sees them."""
-        if within is not None:
-            return list(within.connection().execute(self._statement, values))
+    def rows(self, values: Mapping[str, Any]) -> Sequence[Row]:
+        """All rows there are for these values, as they are committed."""
         connections: Connections = current_app.extensions["portal.lookups"]
         dialect = connections.engine.dialect
-        plan = self._plans.get(dialect.name) or self._made(dialect)
         try:
-            return plan.ask(connections.current(), values)
+            return self.in_transaction.ask(connections.current(), dialect, values)
         except dialect.loaded_dbapi.Error:
             # The database may have gone away since, and what is read may be read again. An error
             # that comes again is SQLAlchemy's to name.
@@ -89,61 +81,10 @@ class LookUp:
             with connections.engine.connect() as fresh:
                 return list(fresh.execute(self._statement, values))
 
-    def first(
-        self, values: Mapping[str, Any], *, within: scoped_session[Any] | None = None
-    ) -> Row | None:
+    def first(self, values: Mapping[str, Any]) -> Row | None:
         """The first of the rows."""
-        found = self.rows(values, within=within)
+        found = self.rows(values)
         return found[0] if found else None
-
-    def _made(self, dialect: Dialect) -> "_Plan":
-        return self._plans.setdefault(dialect.name, _Plan(self._statement, dialect))
-
-
-class _Plan:
-    """A statement in the words of one dialect, and how its values come and go."""
-
-    def __init__(self, statement: sa.Select[Any], dialect: Dialect) -> None:
-        compiled = statement.compile(dialect=dialect)
-        assert isinstance(compiled, SQLCompiler)  # noqa: S101 - every SELECT compiles to one
-        self._sql = str(compiled)
-        self._order = compiled.positiontup
-        binds = compiled.binds.items()
-        self._constants = {name: bind.value for name, bind in binds if not bind.required}
-        writers = {
-            name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in binds
-        }
-        self._writers = [(name, write) for name, write in writers.items() if write]
-        self._dialect = dialect
-        self._types = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
-        self._readers: list[tuple[int, Callable[[Any], Any]]] | None = None
-
-    def ask(self, connection: Any, values: Mapping[str, Any]) -> Sequence[Row]:
-        """The rows, as Python's own types."""
-        cursor = connection.execute(self._sql, self._parameters(values))
-        if self._readers is None:
-            self._readers = self._readers_for(cursor.description)
-        rows = [list(row) for row in cursor.fetchall()]
-        for row in rows:
-            for place, read in self._readers:
-                if row[place] is not None:
-                    row[place] = read(row[place])
-        return rows
-
-    def _parameters(self, values: Mapping[str, Any]) -> Any:
-        """The values as the driver wants them: by name, or in the order of their marks."""
-        given = {**self._constants, **values}
-        for name, write in self._writers:
-            given[name] = write(given[name])
-        return given if self._order is None else [given[name] for name in self._order]
-
-    def _readers_for(self, description: Sequence[Any]) -> list[tuple[int, Callable[[Any], Any]]]:
-        """What turns the driver's values into ours, where they differ; it may go by their codes."""
-        readers = (
-            kind.result_processor(self._dialect, column[1])
-            for kind, column in zip(self._types, description, strict=True)
-        )
-        return [(place, read) for place, read in enumerate(readers) if read]
 
 
 def entity_of_row(kind: type[Entity], row: Row) -> Entity:

@@ -53,7 +53,7 @@ def test_a_look_up_sees_what_is_committed_and_within_the_session_what_is_written
     db.session.flush()
 
     assert olivia() is not None
-    assert BY_NAME.first({"username": "olivia"}, within=db.session) is None
+    assert BY_NAME.in_transaction.first({"username": "olivia"}) is None
     db.session.rollback()
 
 

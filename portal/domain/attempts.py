@@ -29,10 +29,11 @@ MOST_LISTED = 200
 
 
 def reserve(origin: Origin, *, now: datetime) -> None:
-    """Count a try of this device; raise `LockedOut` if none is left to it or to its address.
+    """Count a try of this device; raise `LockedOut` if none is left to it.
 
-    Counting comes first: only behind the counter's row is the lock's answer sure to be the last
-    word. A refusal is rolled back with the verb, so waiting devices do not prolong their lock.
+    The verb has to ask for the `end_of_wait` after that, in one statement with what it looks up:
+    only behind the counter's row is the lock's answer sure to be the last word. A refusal is rolled
+    back with the verb, so waiting devices do not prolong their lock.
     """
     tries, misses = _tries(), _misses()
     with at(now):
@@ -41,8 +42,6 @@ def reserve(origin: Origin, *, now: datetime) -> None:
             # Counts nothing yet, but the tries of one address wait here for each other's outcome.
             (misses.key_for(origin.address_bucket), misses.get_expiry(), 0),
         )
-        ((end,),) = _END_OF_WAIT.rows(waiting(origin, now=now), within=db.session)
-        require_over(end)
         if hits > tries.amount:
             raise LockedOut(_end(tries, origin.device_digest))
 

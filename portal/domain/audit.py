@@ -20,6 +20,7 @@ from portal.domain import keys
 from portal.domain.origin import NOBODY, Origin
 from portal.extensions import db
 from portal.models import AuditEvent, AuditHead
+from portal.statements import Statement
 
 RECORDED = "portal.recorded"
 
@@ -35,8 +36,7 @@ def record(
 ) -> None:
     """Append one event. `details` must hold neither secrets nor anything about a person."""
     db.session.flush()  # whatever else is to be written, before others have to wait
-    connection = db.session.connection()
-    number, previous = connection.execute(_NEXT).one()
+    ((number, previous),) = _NEXT.rows({})
     event = {
         "number": number,
         "at": now,
@@ -49,18 +49,18 @@ def record(
         "details": details,
     }
     event["hash"] = _hash(SimpleNamespace(**event), previous)
-    connection.execute(_APPEND, event)
-    connection.execute(_END, {"latest": event["hash"]})
+    _APPEND.rows(event | {"end": event["hash"]})
     db.session.info.setdefault(RECORDED, []).append(action)
 
 
-_NEXT = (
+_NEXT = Statement(
     sa.update(AuditHead)
     .values(number=AuditHead.number + 1)
     .returning(AuditHead.number, AuditHead.hash)
 )
-_APPEND = sa.insert(AuditEvent)
-_END = sa.update(AuditHead).values(hash=sa.bindparam("latest"))
+_APPEND = Statement(
+    sa.update(AuditHead).values(hash=sa.bindparam("end")), along=[sa.insert(AuditEvent)]
+)
 
 
 def take_recorded(session: Session) -> list[str]:

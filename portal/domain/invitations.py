@@ -28,6 +28,7 @@ from portal.extensions import db
 from portal.lookups import entity
 from portal.models import Account, Invitation, IssueReceipt, Letter, Role
 from portal.models.types import new_id
+from portal.statements import Statement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,22 +220,21 @@ def require_may_change(by: Account) -> None:
 
 
 def _store(row: dict[str, Any], by: Account, once: Once | None) -> Invitation:
-    db.session.connection().execute(_INSERT, row)
+    _ISSUE.rows(row | {"issuer": by.id})
     invitation = entity(Invitation, row)
     db.session.add(invitation)
     if once:
         _keep_receipt(by, once, invitation)
-    # The total of the history is kept at hand: counting a million rows takes long.
-    db.session.connection().execute(_COUNT, {"issuer": by.id})
     return invitation
 
 
 _COLUMNS = Invitation.__table__.c.keys()
-_INSERT = sa.insert(Invitation)
-_COUNT = (
+# The total of the history is kept at hand: counting a million rows takes long.
+_ISSUE = Statement(
     sa.update(Account)
     .where(Account.id == sa.bindparam("issuer", type_=Account.id.type))
-    .values(invitations_issued=Account.invitations_issued + 1)
+    .values(invitations_issued=Account.invitations_issued + 1),
+    along=[sa.insert(Invitation)],
 )
 
 

@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.orm import scoped_session
 
 from portal.config import settings
 from portal.domain import attempts, audit, codes, emails, guesses, serials, sessions
@@ -33,6 +32,7 @@ from portal.extensions import db
 from portal.lookups import LookUp, entity, entity_of_row
 from portal.models import Account, Invitation, Redemption, Role, Session, Status
 from portal.models.types import UTCDateTime, new_id
+from portal.statements import Statement
 
 
 def check(code: str, *, origin: Origin, now: datetime) -> Invitation:
@@ -68,14 +68,14 @@ def redeem(code: str, *, origin: Origin, now: datetime, email: str | None = None
     `RecipientRequired` (bound to an address, and `email` is missing), `StaffInvitation`, and
     `InvalidEmail`.
     """
-    redemption = _try(lambda: _use(code, origin, now, email), origin, now)
+    redemption = _redeem(code, origin, now, email)
     db.session.commit()
     return redemption
 
 
 def admit(code: str, *, origin: Origin, now: datetime, email: str | None = None) -> Session:
     """`redeem`, and open the invitee's session in the same transaction. Raises as `redeem` does."""
-    redemption = _try(lambda: _use(code, origin, now, email), origin, now)
+    redemption = _redeem(code, origin, now, email)
     session = sessions.open_for_redemption(redemption, origin=origin, now=now)
     db.session.commit()
     return session
@@ -92,12 +92,9 @@ def enlist(
     Raises `LockedOut`, or `CodeRefused` (also for a code that grants no role, without `otherwise`).
     """
 
-    def use() -> Redemption:
-        _, invitation, redemption = _look_up(code, origin, now, within=db.session)
-        role = (invitation.grants_role or otherwise) if invitation else None
-        if invitation is None:
-            guesses.keep(code, origin=origin, now=now)
-        if invitation is None or role is None:
+    def use(invitation: Invitation, redemption: UUID | None) -> Redemption:
+        role = invitation.grants_role or otherwise
+        if role is None:
             raise CodeRefused
         if redemption is None:
             _require_active(invitation, now)
@@ -112,14 +109,38 @@ def enlist(
                 return _sign_for(redemption, invitation, account, now)
             return _take_a_use(invitation, origin, now, account=account)
 
-    _try(use, origin, now)
+    _try(code, use, origin, now)
 
 
-def _try(use: Callable[[], Redemption], origin: Origin, now: datetime) -> Redemption:
+def _redeem(code: str, origin: Origin, now: datetime, email: str | None) -> Redemption:
+    email = emails.normalise(email) if email else None
+
+    def use(invitation: Invitation, redemption: UUID | None) -> Redemption:
+        if redemption is not None:
+            # Either a revocation that runs beside us ends our session too, or we see it here.
+            _require_not_over(_as_it_is(invitation, with_for_update={"read": True}), now)
+            return db.session.get_one(Redemption, redemption)
+        _require_active(invitation, now)
+        if invitation.grants_role is not None:
+            raise StaffInvitation
+        _require_recipient(invitation, email)
+        return _take_a_use(invitation, origin, now, email=email)
+
+    return _try(code, use, origin, now)
+
+
+def _try(
+    code: str, use: Callable[[Invitation, UUID | None], Redemption], origin: Origin, now: datetime
+) -> Redemption:
     """Evaluate one try between its reservation and its outcome."""
     attempts.reserve(origin, now=now)
+    end, invitation, before = _look_up(code, origin, now, reserved=True)
+    attempts.require_over(end)
     try:
-        redemption = use()
+        if invitation is None:
+            guesses.keep(code, origin=origin, now=now)
+            raise CodeRefused
+        redemption = use(invitation, before)
     except CodeRefused as refusal:
         _fail(refusal, origin, now)
     except PortalError:  # not a wrong code: it costs no try
@@ -149,25 +170,8 @@ def _fail(refusal: CodeRefused, origin: Origin, now: datetime) -> NoReturn:
     raise refusal
 
 
-def _use(code: str, origin: Origin, now: datetime, email: str | None) -> Redemption:
-    email = emails.normalise(email) if email else None
-    _, invitation, redemption = _look_up(code, origin, now, within=db.session)
-    if invitation is None:
-        guesses.keep(code, origin=origin, now=now)
-        raise CodeRefused
-    if redemption is not None:
-        # Either a revocation that runs beside us ends our session too, or we see it here.
-        _require_not_over(_as_it_is(invitation, with_for_update={"read": True}), now)
-        return db.session.get_one(Redemption, redemption)
-    _require_active(invitation, now)
-    if invitation.grants_role is not None:
-        raise StaffInvitation
-    _require_recipient(invitation, email)
-    return _take_a_use(invitation, origin, now, email=email)
-
-
 def _look_up(
-    code: str, origin: Origin, now: datetime, *, within: scoped_session[Any] | None = None
+    code: str, origin: Origin, now: datetime, *, reserved: bool = False
 ) -> tuple[float | None, Invitation | None, UUID | None]:
     """The end of a wait, if there is one; what the code opens (to be read only: it belongs to no
     session); and the redemption that let this device in before.
@@ -176,7 +180,8 @@ def _look_up(
     values = attempts.waiting(origin, now=now)
     values["device"] = origin.device_digest
     values |= {f"lookup_{number}": digest for number, digest in enumerate(digests)}
-    row = _everything_about_a_code(len(digests)).first(values, within=within)
+    look_up = _everything_about_a_code(len(digests))
+    row = (look_up.in_transaction if reserved else look_up).first(values)
     assert row is not None  # noqa: S101 - whether one has to wait is always answered
     end, redemption, *columns = row
     known = columns[0] is not None
@@ -219,9 +224,7 @@ def _take_a_use(
     email: str | None = None,
     account: Account | None = None,
 ) -> Redemption:
-    connection = db.session.connection()
-    taken = connection.execute(_TAKE, {"taken": invitation.id, "moment": now}).first()
-    if taken is None:
+    if not _TAKE.rows({"taken": invitation.id, "moment": now}):
         _explain(invitation, now)
     row = {
         "id": new_id(),
@@ -233,7 +236,7 @@ def _take_a_use(
         "email": account.email if account else email,
         "account_id": account.id if account else None,
     }
-    connection.execute(_ADMIT, row)
+    _ADMIT.rows(row)
     redemption = entity(Redemption, row)
     db.session.add(redemption)
     return redemption
@@ -256,7 +259,7 @@ def _sign_for(
 
 
 _MOMENT = sa.bindparam("moment", type_=UTCDateTime)
-_TAKE = (
+_TAKE = Statement(
     sa.update(Invitation)
     .where(
         Invitation.id == sa.bindparam("taken", type_=Invitation.id.type),
@@ -267,7 +270,7 @@ _TAKE = (
     .values(uses=Invitation.uses + 1)
     .returning(Invitation.id)
 )
-_ADMIT = sa.insert(Redemption)
+_ADMIT = Statement(sa.insert(Redemption))
 
 
 def _explain(invitation: Invitation, now: datetime) -> NoReturn:

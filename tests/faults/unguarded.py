@@ -82,6 +82,7 @@ def tries_counted_afterwards() -> None:
 
     attempts.reserve = reserve
     attempts.fail = count_and_fail
+    _look_only_first()
 
 
 def misses_not_reserved() -> None:
@@ -94,6 +95,7 @@ def misses_not_reserved() -> None:
             lockout.limiter.hit(attempts._tries(), origin.device_digest)
 
     attempts.reserve = reserve
+    _look_only_first()
 
 
 def tries_in_memory() -> None:
@@ -356,6 +358,17 @@ def transactions_begin_by_reading() -> None:
             cursor.execute("BEGIN DEFERRED")
 
     database._begin_at_the_first_write = begin
+
+
+def _look_only_first() -> None:
+    """Forget what is found about the wait behind the counter's row."""
+    look_up = redemptions._look_up
+
+    def look(*values: Any, **where: Any) -> tuple[None, Invitation | None, UUID | None]:
+        _, *found = look_up(*values, **where)
+        return None, *found
+
+    redemptions._look_up = look
 
 
 def _let_go() -> None:
