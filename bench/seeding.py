@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from flask import Flask
@@ -34,6 +35,12 @@ COLUMNS = (
     *("id", "lookup", "sealed", "hint", "label", "created_by_id", "created_at", "expires_at"),
     *("max_uses", "uses"),
 )
+
+LEDGER = ("id", "invitation_id", "device", "at")
+COUNTERS = ("key", "hits", "expires_at")
+# Postgres plans by what it finds, and keeps its plans: for tables that were empty, it would read
+# the whole ledger at every login, since nobody looks after the statistics while we measure.
+VISITORS = 5_000
 
 COUNTED = "UPDATE account SET invitations_issued = %s"
 
@@ -89,6 +96,8 @@ class Seed:
             db.session.remove()
             self.engine.driver(unfinished).execute(COUNTED, [self.rows])
             self.engine.fill(unfinished, "invitation", COLUMNS, rows)
+            self.engine.fill(unfinished, "redemption", LEDGER, self._ledger(known))
+            self.engine.fill(unfinished, "attempt_counter", COUNTERS, self._counters())
             db.engine.dispose()
         shuffled = random.sample(known, min(SAMPLE, len(known)))
         self._sample.write_text(json.dumps([(one.code, one.lookup, one.id) for one in shuffled]))
@@ -110,6 +119,16 @@ class Seed:
             )
             if not (expired or used_up):
                 known.append(Known(code, lookup.hex(), str(row)))
+
+    def _ledger(self, known: list[Known]) -> Iterator[tuple[Any, ...]]:
+        driver, now = self.engine.driver(""), datetime.now(UTC)
+        for one in random.choices(known, k=VISITORS):
+            yield driver.id(new_id()), driver.id(one.id), token_hex(32), driver.time(now)
+
+    def _counters(self) -> Iterator[tuple[Any, ...]]:
+        over = datetime.now(UTC).timestamp()
+        for _ in range(VISITORS):
+            yield f"seeded/{token_hex(32)}/1/30/minute", 1, over
 
 
 def in_process(database_url: str) -> Flask:

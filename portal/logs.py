@@ -69,11 +69,11 @@ def init_app(app: Flask) -> None:
 
 def request_id() -> str:
     """The id of this request: the caller's own, if it is a sane one, or a new one."""
-    if "request_id" not in g:
+    known: str | None = g.get("request_id")
+    if known is None:
         given = request.headers.get("X-Request-ID", "")
-        g.request_id = given if REQUEST_ID.fullmatch(given) else token_hex(16)
-    found: str = g.request_id
-    return found
+        known = g.request_id = given if REQUEST_ID.fullmatch(given) else token_hex(16)
+    return known
 
 
 def answered(body: object) -> None:
@@ -85,12 +85,12 @@ def masked(value: Any, depth: int = 0) -> Any:
     """`value` without secrets, and without more of anything than a log has use for."""
     if isinstance(value, str):
         return value[:LONGEST_TEXT]
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         if depth == DEEPEST:
             return MASK
         return {
-            str(name)[:LONGEST_TEXT]: MASK
-            if str(name).lower() in SECRETS and item is not None
+            name[:LONGEST_TEXT]: MASK
+            if item is not None and name.lower() in SECRETS
             else masked(item, depth + 1)
             for name, item in islice(value.items(), 50)
         }

@@ -9,7 +9,8 @@ A look-up sees what is committed, and nothing that the session has not committed
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from flask import Flask, current_app
@@ -88,8 +89,22 @@ class LookUp:
 
 
 def entity_of_row(kind: type[Entity], row: Row) -> Entity:
-    """`entity`, by all columns of its table in their order."""
-    return entity(kind, dict(zip(kind.__table__.c.keys(), row, strict=True)))
+    """`entity`, by all columns of its table in their order.
+
+    As nothing is missing, nothing has to be looked for that is: a third of the time.
+    """
+    mapper = sa.inspect(kind)
+    found = cast(Entity, mapper.class_manager.new_instance())
+    values = found.__dict__
+    values.update(zip(_columns(kind), row, strict=True))
+    primary_key = tuple(values[str(column.key)] for column in mapper.primary_key)
+    sa.inspect(found).key = mapper.identity_key_from_primary_key(primary_key)
+    return found
+
+
+@cache
+def _columns(kind: type[Base]) -> tuple[str, ...]:
+    return tuple(kind.__table__.c.keys())
 
 
 def entity(kind: type[Entity], values: Mapping[str, Any]) -> Entity:

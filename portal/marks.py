@@ -14,11 +14,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask import Flask, current_app
-from sqlalchemy.engine import Dialect
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from portal.extensions import db
 from portal.lookups import Connections
+from portal.statements import Statement
 
 IN_A_HURRY = {
     "sqlite": "PRAGMA synchronous = NORMAL",
@@ -50,51 +49,18 @@ class Mark:
     """
 
     def __init__(self, statement: sa.Update, *, along: Sequence[sa.Update] = ()) -> None:
-        self._statement = statement
-        self._along = along
-        self._plans: dict[str, Sequence[_Plan]] = {}
+        self._parts = (*along, statement)
+        self._whole = Statement(statement, along=along)
 
     def make(self, values: Mapping[str, Any]) -> None:
         """Update, and commit. What the session has not committed yet is not part of it."""
         connections: HurriedConnections = current_app.extensions["portal.marks"]
         dialect = connections.engine.dialect
-        plans = self._plans.get(dialect.name) or self._planned(dialect)
         try:
-            for plan in plans:
-                connections.current().execute(plan.sql, plan.parameters(values))
+            self._whole.ask(connections.current(), dialect, values)
         except dialect.loaded_dbapi.Error:
             # As with look-ups: the database may have gone away since.
             connections.close()
             with connections.engine.begin() as fresh:
-                for statement in (*self._along, self._statement):
+                for statement in self._parts:
                     fresh.execute(statement, values)
-
-    def _planned(self, dialect: Dialect) -> Sequence["_Plan"]:
-        parts = [*self._along, self._statement]
-        if dialect.name == "postgresql":
-            changes = (each.cte(f"along_{number}") for number, each in enumerate(self._along))
-            parts = [self._statement.add_cte(*changes)]
-        return self._plans.setdefault(dialect.name, [_Plan(part, dialect) for part in parts])
-
-
-class _Plan:
-    """An UPDATE in the words of one dialect, and how its values go there."""
-
-    def __init__(self, statement: sa.Update, dialect: Dialect) -> None:
-        compiled = statement.compile(dialect=dialect)
-        assert isinstance(compiled, SQLCompiler)  # noqa: S101 - every UPDATE compiles to one
-        self.sql = str(compiled)
-        self._order = compiled.positiontup
-        binds = compiled.binds.items()
-        self._constants = {name: bind.value for name, bind in binds if not bind.required}
-        writers = {
-            name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in binds
-        }
-        self._writers = [(name, write) for name, write in writers.items() if write]
-
-    def parameters(self, values: Mapping[str, Any]) -> Any:
-        """The values as the driver wants them: by name, or in the order of their marks."""
-        given = {**self._constants, **values}
-        for name, write in self._writers:
-            given[name] = write(given[name])
-        return given if self._order is None else [given[name] for name in self._order]

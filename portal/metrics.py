@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g
+from flask.globals import request_ctx
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -63,12 +64,13 @@ def _begin() -> None:
 
 
 def _count(response: Response) -> Response:
-    if "began" in g:
+    began = g.get("began")
+    if began is not None:
+        asked = request_ctx.request
         # The rule, not the path: a path may hold a code, and there is no end of paths.
-        rule = request.url_rule
-        route = rule.rule if rule else "none"
-        _answered(route, request.method, response.status_code).inc()
-        _seconds(route).observe(time.perf_counter() - g.began)
+        route = asked.url_rule.rule if asked.url_rule else "none"
+        _answered(route, asked.method, response.status_code).inc()
+        _seconds(route).observe(time.perf_counter() - began)
     return response
 
 

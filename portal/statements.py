@@ -27,7 +27,9 @@ class Statement:
     not depend on each other, for none sees what another does.
     """
 
-    def __init__(self, statement: Executable, *, along: Sequence[sa.Insert] = ()) -> None:
+    def __init__(
+        self, statement: Executable, *, along: Sequence[sa.Insert | sa.Update] = ()
+    ) -> None:
         self._statement = statement
         self._along = along
         self._plans: dict[str, Sequence[_Plan]] = {}

@@ -265,8 +265,8 @@ def _told(rows: Sequence[Listed]) -> list[dict[str, Any]]:
             "code": code,
             "status": WIRE_STATUS[row.status],
             "created_by": owner,
-            "created_at": _time(row.created_at),
-            "expired_at": _time(row.expires_at),
+            "created_at": row.created_at,
+            "expired_at": row.expires_at,
         }
         for row, code in zip(rows, invitations.codes_of(rows), strict=True)
     ]

@@ -11,6 +11,7 @@ starts at the third failure), and the misses of its address, which no success ev
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
 from typing import Any, cast
 
@@ -254,13 +255,23 @@ def _end(item: RateLimitItem, key: str) -> datetime:
 
 
 def _tries() -> RateLimitItem:
-    minutes = settings.lockout_minutes
-    return RateLimitItemPerMinute(settings.lockout_attempts, minutes, namespace="tries")
+    return _in_minutes("tries", settings.lockout_attempts, settings.lockout_minutes)
 
 
 def _lock() -> RateLimitItem:
-    return RateLimitItemPerMinute(1, settings.lockout_minutes, namespace="lock")
+    return _in_minutes("lock", 1, settings.lockout_minutes)
 
 
 def _misses() -> RateLimitItem:
-    return RateLimitItemPerHour(settings.address_misses_per_hour, namespace="misses")
+    return _in_an_hour("misses", settings.address_misses_per_hour)
+
+
+# Settings do not change while the portal runs, so there is one of each.
+@cache
+def _in_minutes(namespace: str, amount: int, minutes: int) -> RateLimitItem:
+    return RateLimitItemPerMinute(amount, minutes, namespace=namespace)
+
+
+@cache
+def _in_an_hour(namespace: str, amount: int) -> RateLimitItem:
+    return RateLimitItemPerHour(amount, namespace=namespace)

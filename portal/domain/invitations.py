@@ -169,7 +169,7 @@ def extend(
     extended = db.session.execute(
         sa.update(Invitation)
         .where(Invitation.id == invitation.id, Invitation.revoked_at.is_(None))
-        .values(expires_at=expires_at)
+        .values(expires_at=expires_at, reminded_at=None)
         .returning(Invitation.id)
     ).first()
     if extended is None:

@@ -14,16 +14,16 @@ from portal.domain.history import Query
 from portal.extensions import db
 from portal.lookups import LookUp
 from portal.models import Account, Invitation, Status
-from portal.models.types import UTCDateTime, one_of
+from portal.models.types import UTCDateTime, WireTime, one_of
 
 
 class Listed(NamedTuple):
-    """An invitation as its owner's programs are told of it."""
+    """An invitation as its owner's programs are told of it, its times by RFC 3339."""
 
     id: UUID
     sealed: bytes
-    created_at: datetime
-    expires_at: datetime | None
+    created_at: str
+    expires_at: str | None
     status: Status
 
 
@@ -61,8 +61,14 @@ def page(query: Query, *, by: Account, now: datetime, number: int | None = None)
 
 def listed(invitation: Invitation, *, now: datetime) -> Listed:
     """An invitation as its owner's programs are told of it."""
-    told = [getattr(invitation, name) for name in Listed._fields[:-1]]
-    return Listed._make([*told, invitation.status(now)])
+    end = invitation.expires_at
+    return Listed(
+        invitation.id,
+        invitation.sealed,
+        invitation.created_at.isoformat(),
+        end.isoformat() if end else None,
+        invitation.status(now),
+    )
 
 
 def _count(criteria: list[sa.ColumnElement[bool]], by: Account) -> int:
@@ -82,8 +88,15 @@ def _own(
     status = sa.type_coerce(
         Invitation.status_at(sa.bindparam("moment", type_=UTCDateTime)), one_of(Status)
     )
+    columns: list[sa.ColumnElement[Any]] = [
+        Invitation.id.expression,
+        Invitation.sealed.expression,
+        sa.type_coerce(Invitation.created_at, WireTime),
+        sa.type_coerce(Invitation.expires_at, WireTime),
+        status,
+    ]
     return (
-        sa.select(*(getattr(Invitation, name) for name in Listed._fields[:-1]), status)
+        sa.select(*columns)
         .where(Invitation.created_by_id == owner, *criteria, *beyond)
         .order_by(row.asc() if backwards else row.desc())
         # Not a parameter: Postgres would plan for a tenth of the table.

@@ -18,8 +18,8 @@ from portal.domain import audit, codes, keys, outbox, sealing
 from portal.domain.errors import NotAllowed, SecondFactorDue, SecondFactorRefused
 from portal.domain.origin import Origin
 from portal.extensions import db
-from portal.lookups import LookUp
 from portal.models import Account, Installation, Passkey, RecoveryCode, Role
+from portal.statements import Statement
 
 STEP = 30  # seconds a code of the app is shown
 RECOVERY_CODES = 10
@@ -168,11 +168,11 @@ def name_of_tries(account: Account) -> str:
 
 
 def _has_passkey(account: Account) -> bool:
-    ((found,),) = _HAS_PASSKEY.rows({"account": account.id}, within=db.session)
+    ((found,),) = _HAS_PASSKEY.rows({"account": account.id})
     return bool(found)
 
 
-_HAS_PASSKEY = LookUp(
+_HAS_PASSKEY = Statement(
     sa.select(
         sa.exists().where(
             Passkey.account_id == sa.bindparam("account", type_=Passkey.account_id.type)

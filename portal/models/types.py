@@ -10,7 +10,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
 from uuid_utils.compat import uuid7
 
-__all__ = ["UTCDateTime", "new_id", "one_of"]
+__all__ = ["UTCDateTime", "WireTime", "new_id", "one_of"]
 
 
 def new_id() -> UUID:
@@ -65,3 +65,24 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         """Postgres answers in the zone of the connection."""
         return None if value is None else value.astimezone(UTC)
+
+
+class WireTime(sa.types.TypeDecorator[str]):
+    """What a column of `UTCDateTime` keeps, read as RFC 3339 writes it (and `isoformat`).
+
+    For whole pages of times: SQLite's own text is nearly that already.
+    """
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        """The column as an engine has it."""
+        own = sa.Text() if dialect.name == "sqlite" else self.impl_instance
+        return dialect.type_descriptor(own)
+
+    def process_result_value(self, value: Any, _dialect: Dialect) -> str | None:
+        """The time in UTC, to the microsecond, or to the second if it has none."""
+        if isinstance(value, datetime):
+            return value.astimezone(UTC).isoformat()
+        return value and f"{value.replace(' ', 'T')}+00:00".replace(".000000", "")

@@ -440,3 +440,13 @@ def test_those_an_invitation_let_in_are_listed_first_comers_first() -> None:
     found = history.redemptions_of(invited)
 
     assert [entry.device for entry in found] == [phone.device_digest for phone in reversed(phones)]
+
+
+def test_listed_times_are_written_as_python_writes_them() -> None:
+    olivia = factories.owner()
+    ends = [None, NOW + DAY, NOW + timedelta(days=1, microseconds=7)]
+    rows = [factories.invitation(olivia, expires_at=end) for end in ends]
+
+    found = listings.page(Query(), by=olivia, now=NOW).rows
+
+    assert found == [listings.listed(row, now=NOW) for row in reversed(rows)]
