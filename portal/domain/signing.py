@@ -114,7 +114,7 @@ def verified(
     The key is chosen by `kid` among our own, and by nothing else the token says (RFC 8725, 3.1).
     """
     try:
-        key = _by_kid(_kid(token), now)
+        key = _by_kid(_header(token).get("kid"), now)
         if key is None or key.algorithm != algorithm:
             raise SignInRequired
         claims = _signed_claims(token, key, kind, issuer, audience)
@@ -125,9 +125,9 @@ def verified(
     return claims
 
 
-@lru_cache(maxsize=1024)  # a program shows the same token with every request
-def _kid(token: str) -> object:
-    return jwt.get_unverified_header(token).get("kid")
+@lru_cache(maxsize=1024)  # PyJWT decodes the whole token to read it
+def _header(token: str) -> Mapping[str, Any]:
+    return jwt.get_unverified_header(token)
 
 
 @lru_cache(maxsize=1024)  # a good signature stays good; key, clock and session are asked each time
