@@ -63,7 +63,8 @@ def _insert(rows: Iterable[tuple[Any, ...]]) -> None:
 def _bound(rows: Iterable[tuple[Any, ...]], dialect: sa.Dialect) -> Iterator[tuple[Any, ...]]:
     """The values as the columns' types have them stored."""
     table = BatchRow.metadata.tables[BatchRow.__tablename__]
-    ways = [table.c[name].type.bind_processor(dialect) for name in COLUMNS]
+    types = [table.c[name].type.dialect_impl(dialect) for name in COLUMNS]
+    ways = [kind.bind_processor(dialect) for kind in types]
     changed = [(place, way) for place, way in enumerate(ways) if way]
     for row in rows:
         values = list(row)

@@ -13,6 +13,9 @@ from uuid_utils.compat import uuid7
 __all__ = ["UTCDateTime", "WireTime", "new_id", "one_of"]
 
 
+WITHOUT_ZONE = len("2026-11-21 12:00:00.000000")
+
+
 def new_id() -> UUID:
     """A version 7 UUID (RFC 9562): unique, and sorted by the time of its making."""
     return uuid7()
@@ -40,7 +43,8 @@ class _TextInUTC(sqlite.DATETIME):
 
 
 def _read_in_utc(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(f"{text}+00:00")
+    # Former versions wrote the zone behind the times of batches.
+    return None if text is None else datetime.fromisoformat(f"{text[:WITHOUT_ZONE]}+00:00")
 
 
 class UTCDateTime(sa.types.TypeDecorator[datetime]):
@@ -85,4 +89,6 @@ class WireTime(sa.types.TypeDecorator[str]):
         """The time in UTC, to the microsecond, or to the second if it has none."""
         if isinstance(value, datetime):
             return value.astimezone(UTC).isoformat()
-        return value and f"{value.replace(' ', 'T')}+00:00".replace(".000000", "")
+        if value is None:
+            return None
+        return f"{value[:WITHOUT_ZONE].replace(' ', 'T')}+00:00".replace(".000000", "")

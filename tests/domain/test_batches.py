@@ -13,6 +13,8 @@ from portal.domain.invitations import Terms
 from portal.extensions import db
 from portal.models import Account, Batch, BatchRow, BatchState, Invitation, Mail, Role
 from portal.models.types import new_id
+from tests import factories
+from tests.conftest import run_sql
 from tests.factories import NOW, code_of, device, owner, staff
 
 pytestmark = pytest.mark.usefixtures("context")
@@ -215,3 +217,26 @@ def test_a_batch_is_remembered_from_its_beginning(olivia: Account) -> None:
     told = [entry.event.action for entry in history.story(issued)]
     assert told == ["batch.created", "batch.issued"]
     assert audit.first_broken_link() is None
+
+
+def test_times_of_batches_are_stored_as_all_others(olivia: Account) -> None:
+    [issued] = batches.issued(factories.batch(olivia, size=1).id)
+    alone = factories.invitation(olivia)
+
+    stored = sa.cast(Invitation.expires_at, sa.Text)
+    written = db.session.scalars(sa.select(stored).where(Invitation.id.in_([issued.id, alone.id])))
+
+    assert len(set(written)) == 1
+
+
+def test_times_that_former_versions_wrote_with_their_zone_are_read(
+    engine: str, olivia: Account
+) -> None:
+    if engine != "sqlite":  # Postgres knows zones
+        return
+    alone = factories.invitation(olivia)
+    run_sql("UPDATE invitation SET expires_at = expires_at || '+00:00'")
+
+    db.session.expire_all()
+
+    assert alone.expires_at == NOW + timedelta(days=7)
