@@ -1,7 +1,6 @@
 """Signing in beside bare argon2, and a page that asks for a session beside the same without."""
 
 from collections.abc import Sequence
-from itertools import cycle
 
 from flask import Flask
 
@@ -78,7 +77,7 @@ def _by_turns(
 def _sign_ins(app: Flask) -> Requests:
     """Each member's form, as their own browser sends it."""
     names = _members(app)
-    browsers = [Browser(app, "/login") for _ in names]
+    browsers = [Browser(app) for _ in names]  # the landing page hands out the device cookie
     return _file(
         "sign-in",
         [
@@ -89,7 +88,7 @@ def _sign_ins(app: Flask) -> Requests:
                 headers=browser.headers("session", "device"),
                 form={"identity": name, "password": PASSWORD, "csrf_token": browser.token},
             )
-            for number, (name, browser) in enumerate(zip(names, cycle(browsers), strict=False))
+            for number, (name, browser) in enumerate(zip(names, browsers, strict=True))
         ],
     )
 
