@@ -33,6 +33,7 @@ from portal.domain.errors import (
 )
 from portal.domain.origin import Origin
 from portal.extensions import db
+from portal.lookups import LookUp, entity_of_row
 from portal.models import Account, Installation, Role, Session, Surface
 from portal.models.types import new_id
 
@@ -192,7 +193,6 @@ def start_session(
     session = sessions.open_for_account(
         account, origin=origin, now=now, surface=surface, dialect=dialect, lasts=lasts
     )
-    db.session.flush()
     if is_unknown:
         outbox.queue("new_sign_in", to=account.email, about=session.id, now=now)
     audit.record("session.opened", now=now, origin=origin, actor=account.id)
@@ -221,17 +221,24 @@ def find(identity: str) -> Account | None:
 
 
 def _find_at_device(identity: str, origin: Origin) -> tuple[Account | None, bool]:
-    """What `find` finds, and whether it ever signed in on this device: in one statement."""
+    """What `find` finds, and whether it ever signed in on this device: in one look-up."""
     values = {"key": names.key(identity), "device": origin.device_digest}
-    found = db.session.execute(_BY_KEY_AT_DEVICE, values).first()
-    return (found[0], found[1]) if found else (None, False)
+    found = _BY_KEY_AT_DEVICE.first(values)
+    if found is None:
+        return None, False
+    is_known, *columns = found
+    return db.session.merge(entity_of_row(Account, columns), load=False), is_known
 
 
-_BY_KEY = sa.select(Account).where(
-    sa.or_(Account.email == sa.bindparam("key"), Account.username_key == sa.bindparam("key"))
-)
-_BY_KEY_AT_DEVICE = _BY_KEY.add_columns(
-    sa.exists().where(Session.account_id == Account.id, Session.device == sa.bindparam("device"))
+_HAS_KEY = sa.or_(Account.email == sa.bindparam("key"), Account.username_key == sa.bindparam("key"))
+_BY_KEY = sa.select(Account).where(_HAS_KEY)
+_BY_KEY_AT_DEVICE = LookUp(
+    sa.select(
+        sa.exists().where(
+            Session.account_id == Account.id, Session.device == sa.bindparam("device")
+        ),
+        *Account.__table__.c,
+    ).where(_HAS_KEY)
 )
 
 

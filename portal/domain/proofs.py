@@ -14,6 +14,7 @@ from portal.domain.attempts import SignIn
 from portal.domain.errors import InvalidCredentials
 from portal.extensions import db
 from portal.models import Account
+from portal.statements import Statement
 
 
 def prove(attempt: SignIn, account: Account | None, password: str, now: datetime) -> Account:
@@ -34,7 +35,7 @@ def prove(attempt: SignIn, account: Account | None, password: str, now: datetime
     return account
 
 
-_HOLD = (
+_HOLD = Statement(
     sa.update(Account)
     .where(
         Account.id == sa.bindparam("held", type_=Account.id.type),
@@ -54,9 +55,10 @@ def _hold(account: Account, password: str) -> bool:
     seen = account.password_hash
     kept = passwords.hashed(password) if passwords.is_outdated(seen) else seen
     values = {"held": account.id, "seen": seen, "kept": kept}
-    held = db.session.connection().execute(_HOLD, values).first()
+    held = _HOLD.first(values)
     if held is None:
         return False
+    (deactivated_at,) = held
     set_committed_value(account, "password_hash", kept)
-    set_committed_value(account, "deactivated_at", held.deactivated_at)
+    set_committed_value(account, "deactivated_at", deactivated_at)
     return True

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
@@ -13,9 +13,10 @@ from sqlalchemy.sql.base import ExecutableOption
 from portal.domain.errors import NotFound
 from portal.domain.origin import Origin
 from portal.extensions import db
-from portal.lookups import LookUp, entity_of_row
+from portal.lookups import LookUp, entity, entity_of_row
 from portal.models import Account, Redemption, Session, Surface
 from portal.models.types import UTCDateTime
+from portal.statements import Statement
 
 STAFF_IDLE = timedelta(minutes=30)
 STAFF_LONGEST = timedelta(hours=12)
@@ -35,10 +36,10 @@ def open_for_account(
 ) -> Session:
     """A new session; takes part in the caller's transaction. Only staff's browsers go idle."""
     longest = STAFF_LONGEST if account.role.is_staff else MEMBER_LONGEST
-    session = Session(
-        account=account, surface=surface, dialect=dialect, expires_at=now + (lasts or longest)
-    )
-    return _open(session, origin, now)
+    ends = now + (lasts or longest)
+    session = _open(origin, now, ends, account_id=account.id, surface=surface, dialect=dialect)
+    set_committed_value(session, "account", account)
+    return session
 
 
 def open_for_redemption(redemption: Redemption, *, origin: Origin, now: datetime) -> Session:
@@ -50,9 +51,9 @@ def open_for_redemption(redemption: Redemption, *, origin: Origin, now: datetime
     ).first()
     if living is not None:
         return living
-    lasts = now + INVITEE_LONGEST
-    session = Session(redemption=redemption, surface=Surface.BROWSER, expires_at=lasts)
-    return _open(session, origin, now)
+    session = _open(origin, now, now + INVITEE_LONGEST, redemption_id=redemption.id)
+    set_committed_value(session, "redemption", redemption)
+    return session
 
 
 def find_staff(id: UUID, *, now: datetime) -> Session | None:
@@ -222,13 +223,37 @@ _ANYWHERE_AND_HERE: list[sa.ColumnElement[Any]] = [
 _SEEN_AT = LookUp(sa.select(*_ANYWHERE_AND_HERE))
 
 
-def _open(session: Session, origin: Origin, now: datetime) -> Session:
-    session.device = origin.device_digest
-    session.address = origin.address
-    session.client = origin.client[:255]
-    session.created_at = session.last_seen_at = now
+def _open(
+    origin: Origin,
+    now: datetime,
+    ends: datetime,
+    *,
+    account_id: UUID | None = None,
+    redemption_id: UUID | None = None,
+    surface: Surface = Surface.BROWSER,
+    dialect: str | None = None,
+) -> Session:
+    row = {
+        "id": uuid4(),
+        "account_id": account_id,
+        "redemption_id": redemption_id,
+        "surface": surface,
+        "dialect": dialect,
+        "device": origin.device_digest,
+        "address": origin.address,
+        "client": origin.client[:255],
+        "created_at": now,
+        "last_seen_at": now,
+        "expires_at": ends,
+        "revoked_at": None,
+    }
+    _OPEN.rows(row)
+    session = entity(Session, row)
     db.session.add(session)
     return session
+
+
+_OPEN = Statement(sa.insert(Session))
 
 
 def _is_idle(session: Session, now: datetime) -> bool:
