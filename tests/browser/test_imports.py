@@ -47,7 +47,7 @@ def test_a_file_is_seen_first_and_then_confirmed(
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("“not an address” is not an e-mail address.")
     for kind, told in (
-        ("Duplicates", "The same address is in line 2."),
+        ("Duplicated", "The same address is in line 2."),
         ("Already invited", "ruth@"),
         ("Good", "omar@"),
     ):
