@@ -7,11 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from portal.domain import accounts, batches, invitations, members, verification
+from portal.domain import accounts, batches, invitations, members, redemptions, verification
 from portal.domain.invitations import Terms
 from portal.domain.origin import Origin
 from portal.extensions import db
-from portal.models import Account, Batch, Invitation, Mail, Role
+from portal.models import Account, Batch, Invitation, Mail, Role, Status
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"
@@ -85,6 +85,22 @@ def invitation(
     """An invitation, good for a week unless `terms` say otherwise."""
     chosen = Terms(**({"expires_at": now + timedelta(days=7)} | terms))
     return invitations.issue(chosen, by=by, origin=device(), now=now, own_code=code)
+
+
+def one_of_each_status() -> dict[Status, Invitation]:
+    """An invitation in each state at NOW."""
+    olivia = owner()
+    past = NOW - timedelta(days=30)
+    used, revoked = invitation(olivia), invitation(olivia)
+    redemptions.redeem(code_of(used), origin=device(), now=NOW)
+    invitations.revoke(revoked, by=olivia, origin=device(), now=NOW)
+    return {
+        Status.ACTIVE: invitation(olivia),
+        Status.SCHEDULED: invitation(olivia, starts_at=NOW + timedelta(days=1)),
+        Status.EXPIRED: invitation(olivia, now=past),
+        Status.USED: used,
+        Status.REVOKED: revoked,
+    }
 
 
 def batch(

@@ -18,11 +18,11 @@ from portal.config import settings
 from portal.domain import (
     accounts,
     emails,
-    history,
     invitations,
     listings,
     redemptions,
     signed_tokens,
+    stories,
 )
 from portal.domain.errors import BadInput, NotFound, PasswordsDiffer, PortalError
 from portal.domain.history import Query
@@ -159,7 +159,7 @@ def show(id: UUID) -> Response:
     invitation = _own(id)
     admitted = [
         {"id": str(row.id), "at": _time(row.at), "email": row.email}
-        for row in history.redemptions_of(invitation)
+        for row in stories.redemptions_of(invitation)
     ]
     return _ok(_whole(invitation, utcnow()) | {"redemptions": admitted})
 

@@ -1,4 +1,4 @@
-"""What became of the invitations: search, pages, counts, and the story of one.
+"""What became of the invitations: search, sort, and pages of them.
 
 Pages are keyset pages: a cursor names the last row seen, so that page ten thousand costs what the
 first one does.
@@ -13,15 +13,14 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from itsdangerous import BadData, URLSafeSerializer
-from sqlalchemy.orm import InstrumentedAttribute, joinedload
+from sqlalchemy.orm import joinedload
 
-from portal.domain import audit, codes, keys
+from portal.domain import codes, keys
 from portal.domain.errors import BadInput
 from portal.extensions import db
-from portal.models import Account, AuditEvent, Invitation, Redemption, Status
+from portal.models import Account, Invitation, Status
 from portal.models.types import UTCDateTime
 
-Row = TypeVar("Row", Account, Invitation)
 Found = TypeVar("Found")
 
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)  # sorts after every date
@@ -121,103 +120,6 @@ def narrowed(statement: sa.Select[Any], query: Query, *, now: datetime) -> sa.Se
     if query.sort not in SORTS:
         raise BadInput("There is no such column to sort by.")
     return statement.where(*criteria_of(query, now)).order_by(*_order(query, backwards=False))
-
-
-def counts(*, now: datetime) -> dict[Status, int]:
-    """How many invitations are in each state; every state is there."""
-    status = Invitation.status_at(now)
-    found = db.session.execute(sa.select(status, sa.func.count()).group_by(status))
-    return dict.fromkeys(Status, 0) | {Status(name): count for name, count in found}
-
-
-@dataclass(frozen=True)
-class Day:
-    """What happened on one UTC day."""
-
-    day: date
-    issued: int
-    redeemed: int
-
-
-def by_day(days: int, *, now: datetime) -> list[Day]:
-    """The last `days` UTC days, oldest first, today included; quiet days too."""
-    first = now.date() - timedelta(days=days - 1)
-    since = datetime.combine(first, datetime.min.time(), UTC)
-    issued = _daily(Invitation.created_at, since)
-    redeemed = _daily(Redemption.at, since)
-    span = [first + timedelta(days=offset) for offset in range(days)]
-    return [Day(day, issued.get(day, 0), redeemed.get(day, 0)) for day in span]
-
-
-def count_expiring(within: timedelta, *, now: datetime) -> int:
-    """How many open invitations end within that time."""
-    return (
-        db.session.scalar(
-            sa.select(sa.func.count())
-            .select_from(Invitation)
-            .where(
-                Invitation.expires_at > now,
-                Invitation.expires_at <= now + within,
-                Invitation.status_at(now) == Status.ACTIVE,
-            )
-        )
-        or 0
-    )
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An event, the username of who did it ("" for invitees), and the invitation it is about."""
-
-    event: AuditEvent
-    actor: str
-    invitation: Invitation | None
-
-
-def story(invitation: Invitation) -> list[Entry]:
-    """All that happened to one invitation, and to the batch it is of, oldest first."""
-    subjects = [invitation.id, invitation.batch_id] if invitation.batch_id else [invitation.id]
-    return _told(audit.about(*subjects))
-
-
-def story_of(person: Account) -> list[Entry]:
-    """All that was done to one account, oldest first."""
-    return _told(audit.about(person.id))
-
-
-def latest(count: int) -> list[Entry]:
-    """The last events of the whole portal, newest first."""
-    return _told(audit.latest(count))
-
-
-def redemptions_of(invitation: Invitation) -> list[Redemption]:
-    """Whom it let in, first comers first."""
-    return list(
-        db.session.scalars(
-            sa.select(Redemption)
-            .where(Redemption.invitation_id == invitation.id)
-            .order_by(Redemption.at)
-            .limit(500)
-        )
-    )
-
-
-def _told(events: list[AuditEvent]) -> list[Entry]:
-    actors = _by_id(Account, {event.actor_id for event in events})
-    subjects = _by_id(Invitation, {event.subject_id for event in events})
-    return [
-        Entry(
-            event,
-            actors[event.actor_id].username if event.actor_id in actors else "",
-            subjects.get(event.subject_id),
-        )
-        for event in events
-    ]
-
-
-def _by_id(table: type[Row], ids: set[UUID | None]) -> dict[UUID | None, Row]:
-    rows = db.session.scalars(sa.select(table).where(table.id.in_(ids - {None})))
-    return {row.id: row for row in rows}
 
 
 def page_of(
@@ -331,16 +233,3 @@ def _cursors(sort: str, *secrets: bytes) -> URLSafeSerializer:
     """Signed, for one sort: a made-up position would have to be checked against every column."""
     signing_keys = [key.hex() for key in reversed(secrets)]
     return URLSafeSerializer(signing_keys, salt=sort, serializer_kwargs={"default": str})
-
-
-def _daily(moment: InstrumentedAttribute[datetime], since: datetime) -> dict[date, int]:
-    day = sa.func.date(_in_utc(moment))
-    found = db.session.execute(sa.select(day, sa.func.count()).where(moment >= since).group_by(day))
-    return {date.fromisoformat(str(day)): count for day, count in found}
-
-
-def _in_utc(moment: InstrumentedAttribute[datetime]) -> sa.ColumnElement[datetime]:
-    """Postgres would take the day from its own zone; SQLite has none."""
-    if db.engine.dialect.name != "postgresql":
-        return moment.expression
-    return sa.func.timezone(sa.literal_column("'UTC'"), moment)

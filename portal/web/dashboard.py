@@ -5,7 +5,7 @@ from datetime import timedelta
 from flask import Blueprint, render_template
 
 from portal.clock import utcnow
-from portal.domain import attempts, history, outbox, requests
+from portal.domain import attempts, figures, outbox, requests, stories
 from portal.guards import staff_required
 from portal.models import MailState, RequestState
 
@@ -33,12 +33,12 @@ def overview() -> str:
 def _overview() -> dict[str, object]:
     now = utcnow()
     return {
-        "counts": history.counts(now=now),
-        "days": history.by_day(DAYS, now=now),
-        "expiring": history.count_expiring(SOON, now=now),
+        "counts": figures.counts(now=now),
+        "days": figures.by_day(DAYS, now=now),
+        "expiring": figures.count_expiring(SOON, now=now),
         "locked": attempts.locked_devices(now=now),
         "asking": requests.counts()[RequestState.WAITING],
         "failed_mails": outbox.counts()[MailState.FAILED],
-        "events": history.latest(EVENTS),
+        "events": stories.latest(EVENTS),
         "now": now,
     }

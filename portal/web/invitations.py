@@ -11,7 +11,7 @@ from wtforms import SelectChoice
 from portal.clock import utcnow
 from portal.config import settings
 from portal.devices import origin
-from portal.domain import codes, history, invitations, outbox, sessions
+from portal.domain import codes, history, invitations, outbox, sessions, stories
 from portal.domain.errors import PortalError
 from portal.domain.invitations import Terms
 from portal.forms.invitations import ExtensionForm, IssueForm, RevocationForm
@@ -94,8 +94,8 @@ def show(id: UUID) -> str:
     return render_template(
         "invitations/show.html",
         invitation=invitation,
-        story=history.story(invitation),
-        redemptions=history.redemptions_of(invitation),
+        story=stories.of_invitation(invitation),
+        redemptions=stories.redemptions_of(invitation),
         mails=outbox.about(id),
         now=utcnow(),
     )

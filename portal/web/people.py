@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
 from portal.devices import origin
-from portal.domain import departures, history, people, phones, second_factors, sessions
+from portal.domain import departures, people, phones, second_factors, sessions, stories
 from portal.domain.errors import BadInput
 from portal.domain.people import Query
 from portal.forms.people import PeopleForm, RequirementForm, RoleForm
@@ -151,5 +151,5 @@ def _page(id: UUID, form: RoleForm | None = None) -> str:
         has_second_step=second_factors.are_set_up(person),
         is_locked=people.is_locked(person, now=now),
         sessions=sessions.living_of(person.id, now=now),
-        story=history.story_of(person),
+        story=stories.of_account(person),
     )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from portal.domain import audit, batches, codes, history, redemptions
+from portal.domain import audit, batches, codes, redemptions, stories
 from portal.domain.batches import Draft
 from portal.domain.errors import BadInput, CodeRefused, NotAllowed, NotFound
 from portal.domain.invitations import Terms
@@ -214,7 +214,7 @@ def test_a_batch_is_remembered_from_its_beginning(olivia: Account) -> None:
     batches.complete(batch.id, origin=device(), now=NOW)
 
     [issued, *_] = batches.issued(batch.id)
-    told = [entry.event.action for entry in history.story(issued)]
+    told = [entry.event.action for entry in stories.of_invitation(issued)]
     assert told == ["batch.created", "batch.issued"]
     assert audit.first_broken_link() is None
 

@@ -1,4 +1,4 @@
-"""What became of the invitations: search, pages, counts and stories."""
+"""What became of the invitations: search, sort, and pages of them."""
 
 import base64
 import json
@@ -6,18 +6,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
-from portal.domain import codes, history, invitations, listings, redemptions
+from portal.domain import codes, history, listings, redemptions
 from portal.domain.errors import BadInput, CodeTaken
-from portal.domain.history import Day, Page, Query
+from portal.domain.history import Page, Query
 from portal.extensions import db
 from portal.models import Account, Invitation, Status
 from portal.models.types import new_id
 from tests import factories
-from tests.conftest import run_sql
 from tests.domain.outcomes import refused, stored
 from tests.factories import NOW, code_of, device
 
@@ -76,22 +74,6 @@ def labels(**terms: Any) -> list[str]:
     found = history.find(Query(descending=False, **terms), now=NOW)
     assert found.total == len(found.rows)
     return [row.label for row in found.rows]
-
-
-def one_of_each_status() -> dict[Status, Invitation]:
-    """An invitation in each state at NOW."""
-    olivia = factories.owner()
-    past = NOW - 30 * DAY
-    used, revoked = factories.invitation(olivia), factories.invitation(olivia)
-    redemptions.redeem(code_of(used), origin=device(), now=NOW)
-    invitations.revoke(revoked, by=olivia, origin=device(), now=NOW)
-    return {
-        Status.ACTIVE: factories.invitation(olivia),
-        Status.SCHEDULED: factories.invitation(olivia, starts_at=NOW + DAY),
-        Status.EXPIRED: factories.invitation(olivia, now=past),
-        Status.USED: used,
-        Status.REVOKED: revoked,
-    }
 
 
 @pytest.mark.parametrize("descending", [True, False])
@@ -292,7 +274,7 @@ def test_search_finds_a_whole_code_however_it_is_typed_but_no_part_of_it() -> No
 
 @pytest.mark.parametrize("status", Status)
 def test_the_filter_by_status_agrees_with_the_invitation_itself(status: Status) -> None:
-    rows = one_of_each_status()
+    rows = factories.one_of_each_status()
     assert [stored(row).status(NOW) for row in rows.values()] == list(rows)
 
     found = history.find(Query(statuses=(status,)), now=NOW)
@@ -301,7 +283,7 @@ def test_the_filter_by_status_agrees_with_the_invitation_itself(status: Status) 
 
 
 def test_the_filter_takes_several_states() -> None:
-    rows = one_of_each_status()
+    rows = factories.one_of_each_status()
     over = (Status.EXPIRED, Status.USED, Status.REVOKED)
 
     found = history.find(Query(statuses=over), now=NOW)
@@ -311,7 +293,7 @@ def test_the_filter_takes_several_states() -> None:
 
 
 def test_status_is_the_same_answer_from_the_database_at_any_moment() -> None:
-    one_of_each_status()
+    factories.one_of_each_status()
     olivia = db.session.query(Account).one()
     both = factories.invitation(olivia, starts_at=NOW + DAY, expires_at=NOW + 2 * DAY)
     redemptions.redeem(code_of(both), origin=device(), now=NOW + DAY)
@@ -361,85 +343,6 @@ def test_every_filter_narrows_the_others() -> None:
     factories.invitation(olivia, label="concert")
 
     assert labels(text="press", statuses=(Status.ACTIVE,), since=NOW.date()) == ["press"]
-
-
-def test_every_state_is_counted_the_empty_ones_too() -> None:
-    assert history.counts(now=NOW) == dict.fromkeys(Status, 0)
-
-    one_of_each_status()
-
-    assert history.counts(now=NOW) == dict.fromkeys(Status, 1)
-    assert history.counts(now=NOW + 30 * DAY) == dict.fromkeys(Status, 0) | {
-        Status.REVOKED: 1,
-        Status.EXPIRED: 4,
-    }
-
-
-@pytest.mark.parametrize("zone", ["UTC", "Asia/Jakarta", "America/Los_Angeles"])
-def test_days_are_days_of_utc_wherever_the_database_is(zone: str) -> None:
-    olivia = factories.owner()
-    midnight = datetime(2026, 11, 21, tzinfo=UTC)
-    yesterday = factories.invitation(olivia, now=midnight - TICK)
-    for moment in (midnight, midnight + DAY - TICK):
-        factories.invitation(olivia, now=moment.astimezone(ZoneInfo(zone)))
-    redemptions.redeem(code_of(yesterday), origin=device(), now=NOW)
-    if db.engine.dialect.name == "postgresql":
-        run_sql(f"SET TIME ZONE '{zone}'")
-
-    assert history.by_day(3, now=NOW) == [
-        Day(date(2026, 11, 19), issued=0, redeemed=0),
-        Day(date(2026, 11, 20), issued=1, redeemed=0),
-        Day(date(2026, 11, 21), issued=2, redeemed=1),
-    ]
-    assert history.by_day(1, now=NOW) == [Day(date(2026, 11, 21), issued=2, redeemed=1)]
-
-
-def test_only_open_invitations_are_counted_as_expiring() -> None:
-    olivia = factories.owner()
-    factories.invitation(olivia, expires_at=NOW + DAY)
-    factories.invitation(olivia, expires_at=NOW + DAY + TICK)
-    factories.invitation(olivia, expires_at=None)
-    factories.invitation(olivia, starts_at=NOW + DAY / 2, expires_at=NOW + DAY)
-    factories.invitation(olivia, now=NOW - DAY, expires_at=NOW)
-    spent = factories.invitation(olivia, expires_at=NOW + DAY)
-    redemptions.redeem(code_of(spent), origin=device(), now=NOW)
-
-    assert history.count_expiring(DAY, now=NOW) == 1
-    assert history.count_expiring(2 * DAY, now=NOW) == 2
-
-
-def test_the_story_of_an_invitation_names_who_did_what_and_in_order() -> None:
-    olivia, oscar = factories.owner(), factories.owner(username="oscar")
-    invited = factories.invitation(olivia)
-    factories.invitation(olivia)
-    redemptions.redeem(code_of(invited), origin=device(), now=NOW)
-    invitations.revoke(invited, by=oscar, origin=device(), now=NOW)
-
-    assert [(entry.event.action, entry.actor) for entry in history.story(invited)] == [
-        ("invitation.issued", "olivia"),
-        ("invitation.redeemed", ""),
-        ("invitation.revoked", "oscar"),
-    ]
-
-
-def test_the_latest_events_come_newest_first() -> None:
-    factories.invitation(factories.owner())
-
-    assert [(entry.event.action, entry.actor) for entry in history.latest(2)] == [
-        ("invitation.issued", "olivia"),
-        ("account.registered", "olivia"),
-    ]
-
-
-def test_those_an_invitation_let_in_are_listed_first_comers_first() -> None:
-    invited = factories.invitation(factories.owner(), max_uses=None)
-    phones = [device() for _ in range(3)]
-    for hours, phone in enumerate(phones):
-        redemptions.redeem(code_of(invited), origin=phone, now=NOW - timedelta(hours=hours))
-
-    found = history.redemptions_of(invited)
-
-    assert [entry.device for entry in found] == [phone.device_digest for phone in reversed(phones)]
 
 
 def test_listed_times_are_written_as_python_writes_them() -> None:
