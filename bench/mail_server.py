@@ -1,4 +1,7 @@
-"""A mail server that takes everything, and writes down when: `python -m bench.mail_server LOG`."""
+"""A mail server that takes everything, and writes down when: `python -m bench.mail_server LOG`.
+
+As those of the world do, it offers to take several commands at once (PIPELINING, RFC 2920).
+"""
 
 import asyncio
 import signal
@@ -17,6 +20,13 @@ class Clock:
 
     def __init__(self, log: Path) -> None:
         self._log = log.open("w", buffering=1)
+
+    async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, replies: list[str]
+    ) -> list[str]:
+        """Say what it can do."""
+        session.host_name = hostname
+        return [*replies[:-1], "250-PIPELINING", replies[-1]]
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from datetime import timedelta
 from email.utils import formataddr
 from functools import partial
@@ -111,25 +110,49 @@ def _send_while_open(
 ) -> None:
     """Send mail after mail, each made while the server takes the one before it.
 
-    That one is settled before the next is handed over: a death doubles one mail at most.
+    That one is settled while the server turns to the next, whose content it does not have before:
+    a death doubles one mail at most.
     """
-    with ExitStack() as unanswered:
+    with _Last(connection) as last:
         while ready and connection.is_open:
             mail, matter = ready[0]
             letter = render(mail, matter)
-            unanswered.close()
+            last.hear()
             if mail.leased_until is None or mail.leased_until - utcnow() < LEASE_LEFT:
                 # So slow a server: the leases of these run out before it has taken them.
                 ready.clear()
             elif connection.is_open:
                 ready.popleft()
-                if _went_well(mail, partial(connection.send, letter)):
-                    unanswered.callback(_settle, mail, connection)
+                if _went_well(mail, partial(connection.send, letter, meanwhile=last.settle)):
+                    last.unanswered = mail
 
 
-def _settle(mail: Mail, connection: SmtpConnection) -> None:
-    if _went_well(mail, connection.answer):
-        outbox.sent(mail, now=utcnow())
+class _Last:
+    """The mail that the server was handed last: first unanswered, then taken, then settled."""
+
+    def __init__(self, connection: SmtpConnection) -> None:
+        self._connection = connection
+        self.unanswered: Mail | None = None
+        self._taken: Mail | None = None
+
+    def hear(self) -> None:
+        """Wait for what the server says to it."""
+        mail, self.unanswered = self.unanswered, None
+        if mail and _went_well(mail, self._connection.answer):
+            self._taken = mail
+
+    def settle(self) -> None:
+        """Write down that it was taken, if it was."""
+        mail, self._taken = self._taken, None
+        if mail:
+            outbox.sent(mail, now=utcnow())
+
+    def __enter__(self) -> "_Last":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hear()
+        self.settle()
 
 
 def _went_well(mail: Mail, step: Callable[[], object]) -> bool:

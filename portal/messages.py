@@ -31,6 +31,7 @@ class Letter(Message):
     """
 
     picture: bytes = b""
+    refusal_url: str = ""
 
     def as_bytes(self) -> bytes:
         """Text, or else HTML with the picture it refers to (RFC 2046, RFC 2387)."""
@@ -65,7 +66,7 @@ def render(mail: Mail, matter: Matter) -> Letter:
     code = invitations.code_of(matter.invitation)
     letter = _letter(mail.kind, matter, code, mail.recipient)
     letter.msgId = f"<{mail.id}@{urlsplit(settings.base_url).hostname}>"
-    letter.extra_headers = _extra_headers(mail)
+    letter.extra_headers = _extra_headers(mail, letter.refusal_url)
     if mail.kind != "expired":
         letter.picture = qr_png(_link(code))
     return letter
@@ -92,12 +93,14 @@ def _letter(kind: str, matter: Matter, code: str, recipient: str) -> Letter:
         "opens_at": opens if opens and opens > utcnow() else None,
         "refusal_url": refusals.url(invitation.id),
     }
-    return Letter(
+    letter = Letter(
         subject=letters.one_line(letters.fill(subject, values)),
         recipients=[recipient],
         body=render_template("mail/letter.txt", **shown),
         html=render_template("mail/letter.html", **shown),
     )
+    letter.refusal_url = shown["refusal_url"]
+    return letter
 
 
 def _our_words(kind: str, language: Language, invitation: Invitation) -> str:
@@ -123,12 +126,12 @@ def _link(code: str) -> str:
     return f"{settings.base_url}/?{urlencode({'code': code})}"
 
 
-def _extra_headers(mail: Mail) -> dict[str, str]:
+def _extra_headers(mail: Mail, refusal_url: str) -> dict[str, str]:
     """Nobody is to answer a program (RFC 3834), and anybody may be left alone (RFC 8058)."""
     headers = {
         "Auto-Submitted": "auto-generated",
         "X-Auto-Response-Suppress": "All",
-        "List-Unsubscribe": f"<{refusals.url(mail.about_id)}>",
+        "List-Unsubscribe": f"<{refusal_url}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
     }
     return headers | ({"Precedence": "bulk"} if mail.batch_id else {})

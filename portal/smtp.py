@@ -3,9 +3,19 @@ prove its name, and time to make the next mail while the server takes this one."
 
 import re
 import ssl
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from smtplib import SMTP, SMTP_SSL, SMTPDataError, SMTPException
+from smtplib import (
+    SMTP,
+    SMTP_SSL,
+    SMTPDataError,
+    SMTPException,
+    SMTPRecipientsRefused,
+    SMTPSenderRefused,
+    SMTPServerDisconnected,
+    quoteaddr,
+)
 from typing import Any
 
 from flask_mail import BadHeaderError, Connection, Message, sanitize_address
@@ -20,19 +30,68 @@ class ServerAway(Exception):
     """There is no server that would take our mail."""
 
 
-class Server(SMTP):
-    """smtplib, but for the answer to a mail: `sendmail` leaves it to `answer`.
+def _nothing() -> None:
+    """What there is to do meanwhile, if nothing is."""
 
-    A server takes longer over that answer than over all others; there is no need to wait idly.
+
+class Server(SMTP):
+    """smtplib, but for mails: each is handed over by `hand_over`, and what the server says to it
+    is left to `answer`. It takes longer over that than over all else; there is no need to wait.
     """
 
-    def data(self, msg: Any) -> tuple[int, bytes]:
-        """Hand the bytes of a mail over (RFC 5321, 4.1.1.4 and 4.5.2)."""
-        code, words = self.docmd("data")
-        if code != 354:
-            return code, words
-        self.send(_DOT_AT_THE_START.sub(b"..", msg) + b".\r\n")
-        return 250, b""
+    def hand_over(
+        self, sender: str, to: str, content: bytes, meanwhile: Callable[[], None]
+    ) -> None:
+        """Hand a mail over (RFC 5321, 3.3); raises what `sendmail` would.
+
+        `meanwhile` is called while the server turns to it, and before its content leaves.
+        """
+        self.ehlo_or_helo_if_needed()
+        size = f" size={len(content)}" if self.has_extn("size") else ""
+        commands = [f"mail FROM:{quoteaddr(sender)}{size}", f"rcpt TO:{quoteaddr(to)}", "data"]
+        refusal = self._refusal(self._replies(commands, meanwhile), sender, to)
+        if refusal:
+            with suppress(SMTPServerDisconnected):
+                self.rset()
+            raise refusal
+        self.send(_DOT_AT_THE_START.sub(b"..", content) + b".\r\n")  # RFC 5321, 4.1.1.4 and 4.5.2
+
+    def _refusal(
+        self, replies: Iterator[tuple[int, bytes]], sender: str, to: str
+    ) -> SMTPException | None:
+        """What speaks against it, by the replies to sender, recipient, and that content comes."""
+        wanted: list[tuple[int, Callable[[int, bytes], SMTPException]]] = [
+            (2, lambda code, words: SMTPSenderRefused(code, words, sender)),
+            (2, lambda code, words: SMTPRecipientsRefused({to: (code, words)})),
+            (3, SMTPDataError),
+        ]
+        found = None
+        for (kind, error), (code, words) in zip(wanted, replies, strict=False):
+            if code // 100 != kind:
+                found = found or error(code, words)
+                if code == 421:
+                    self.close()
+                if code == 421 or not self._takes_all_at_once:
+                    break
+            elif found and kind == 3:  # it waits for content that nobody will get (RFC 2920, 3.1)
+                self.docmd(".")
+        return found
+
+    def _replies(
+        self, commands: Sequence[str], meanwhile: Callable[[], None]
+    ) -> Iterator[tuple[int, bytes]]:
+        """What the server says to each; where it allows that, all are sent first (RFC 2920)."""
+        at_once = commands if self._takes_all_at_once else commands[:1]
+        self.send("".join(f"{command}\r\n" for command in at_once))
+        meanwhile()
+        for command in commands:
+            if command not in at_once:
+                self.putcmd(command)
+            yield self.getreply()
+
+    @property
+    def _takes_all_at_once(self) -> bool:
+        return bool(self.has_extn("pipelining"))
 
     def answer(self) -> None:
         """What the server says to the mail; raises what `sendmail` would."""
@@ -77,19 +136,26 @@ class SmtpConnection(Connection):
         """Whether the server still listens, as far as we know."""
         return self.host is not None and self.host.sock is not None
 
-    def send(self, message: Message, envelope_from: str | tuple[str, str] | None = None) -> None:
+    def send(
+        self,
+        message: Message,
+        envelope_from: str | tuple[str, str] | None = None,
+        meanwhile: Callable[[], None] = _nothing,
+    ) -> None:
         """Hand a mail to one recipient over. Raises `BadHeaderError`, `SMTPException`, `OSError`.
 
-        Flask-Mail would take both addresses apart and put them together again for each mail.
+        `meanwhile` is done before its content leaves. Flask-Mail would take both addresses apart
+        and put them together again for each mail.
         """
         if message.has_bad_headers():
             raise BadHeaderError
         (to,) = message.recipients
         if self.host is not None:
-            self.host.sendmail(
+            self.host.hand_over(
                 _sanitized(envelope_from or message.sender),
-                to if str(to).isascii() else sanitize_address(to),
+                str(to) if str(to).isascii() else sanitize_address(to),
                 message.as_bytes(),
+                meanwhile,
             )
 
     def answer(self) -> None:

@@ -20,7 +20,7 @@ from portal.domain.invitations import Terms, issue
 from portal.extensions import db
 from portal.messages import Letter
 from portal.models import Invitation, Mail, MailState
-from portal.smtp import SmtpConnection
+from portal.smtp import Server
 from tests import factories
 from tests.factories import NOW, code_of, device
 
@@ -33,6 +33,24 @@ class Mailbox:
     def __init__(self) -> None:
         self.taken: list[EmailMessage] = []
         self.answers: list[str] = []
+        self.extensions: list[str] = []
+        self.refused = ""
+
+    async def handle_EHLO(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, replies: list[str]
+    ) -> list[str]:
+        """Say what else it can do."""
+        session.host_name = hostname
+        return [*replies[:-1], *(f"250-{extension}" for extension in self.extensions), replies[-1]]
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        """Take a recipient, or refuse it."""
+        if address == self.refused:
+            return "550 no such mailbox"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope
@@ -57,11 +75,12 @@ def server() -> Iterator[Controller]:
     controller.stop()
 
 
-@pytest.fixture
-def mailbox(server: Controller) -> Mailbox:
-    """The server's mailbox, empty."""
+@pytest.fixture(params=[[], ["PIPELINING"]], ids=["one by one", "pipelining"])
+def mailbox(server: Controller, request: pytest.FixtureRequest) -> Mailbox:
+    """The server's mailbox, empty; the server takes commands one by one, or all at once."""
     server.handler.__init__()
     assert isinstance(server.handler, Mailbox)
+    server.handler.extensions = request.param
     return server.handler
 
 
@@ -185,6 +204,20 @@ def test_one_refused_mail_does_not_hold_up_the_others(mailbox: Mailbox) -> None:
     assert outbox.counts() == {MailState.WAITING: 0, MailState.SENT: 2, MailState.FAILED: 1}
 
 
+def test_a_refused_recipient_does_not_hold_up_the_others(mailbox: Mailbox) -> None:
+    invitation = invited()
+    for name in ("anna", "bert"):
+        outbox.queue("invitation", to=f"{name}@example.com", about=invitation.id, now=NOW)
+    db.session.commit()
+    mailbox.refused = "anna@example.com"
+
+    mailer.send_due()
+
+    (failed,) = outbox.latest(2, state=MailState.FAILED)
+    assert (failed.recipient, failed.error) == ("anna@example.com", "550 no such mailbox")
+    assert {message["To"] for message in mailbox.taken} == {"guest@example.com", "bert@example.com"}
+
+
 def test_mails_are_made_while_the_server_takes_others_and_settled_one_by_one(
     mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,23 +226,24 @@ def test_mails_are_made_while_the_server_takes_others_and_settled_one_by_one(
         outbox.queue("invitation", to=f"{name}@example.com", about=invitation.id, now=NOW)
     db.session.commit()
     made, handed_over = [], []
-    render, hand_over = mailer.render, SmtpConnection.send
+    render, send = mailer.render, Server.send
 
     def note_made(*values: Any) -> Letter:
         letter = render(*values)
         made.append((len(handed_over), outbox.counts()[MailState.SENT]))
         return letter
 
-    def note_handed_over(*values: Any) -> None:
-        handed_over.append(outbox.counts()[MailState.SENT])
-        hand_over(*values)
+    def note_handed_over(self: Server, words: str | bytes) -> None:
+        if isinstance(words, bytes):  # no command: the content
+            handed_over.append(outbox.counts()[MailState.SENT])
+        send(self, words)
 
     monkeypatch.setattr(mailer, "render", note_made)
-    monkeypatch.setattr(SmtpConnection, "send", note_handed_over)
+    monkeypatch.setattr(Server, "send", note_handed_over)
     mailer.send_due()
 
     assert made == [(0, 0), (1, 0), (2, 1)], "made before the one before it is settled"
-    assert handed_over == [0, 1, 2], "handed over only after that"
+    assert handed_over == [0, 1, 2], "settled before the content leaves"
 
 
 def test_a_mail_that_cannot_be_made_leaves_the_one_before_it_settled(
