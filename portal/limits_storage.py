@@ -18,6 +18,7 @@ from limits.storage import Storage
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.extensions import db
+from portal.lookups import at_once
 from portal.models import AttemptCounter
 from portal.statements import Statement
 
@@ -54,6 +55,13 @@ def at(now: datetime) -> Iterator[None]:
         _moment.reset(token)
 
 
+def _values(*counts: tuple[str, int, int]) -> dict[str, Any]:
+    values: dict[str, Any] = {"now": _now()}
+    for number, (key, expiry, amount) in enumerate(counts):
+        values |= {f"key_{number}": key, f"amount_{number}": amount, f"expiry_{number}": expiry}
+    return values
+
+
 def _now() -> float:
     moment = _moment.get()
     return time.time() if moment is None else moment
@@ -84,12 +92,14 @@ class DatabaseStorage(Storage):
 
     def incr_together(self, *counts: tuple[str, int, int]) -> list[int]:
         """`incr` for one or two (key, expiry, amount) in one statement."""
-        values: dict[str, Any] = {"now": _now()}
-        for number, (key, expiry, amount) in enumerate(counts):
-            values |= {f"key_{number}": key, f"amount_{number}": amount, f"expiry_{number}": expiry}
-        counted: Any = _COUNT[len(counts)].rows(values)
+        counted: Any = _COUNT[len(counts)].rows(_values(*counts))
         hits: dict[str, int] = dict(counted)
         return [hits[key] for key, _, _ in counts]
+
+    def incr_at_once(self, key: str, expiry: int) -> int:
+        """`incr` by one that takes part in no transaction: it is committed when this returns."""
+        ((_, hits),) = at_once(_COUNT[1], _values((key, expiry, 1)))
+        return int(hits)
 
     def get(self, key: str) -> int:
         """How often `key` was counted in the window that is open now."""

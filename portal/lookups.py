@@ -88,6 +88,22 @@ class LookUp:
         return found[0] if found else None
 
 
+def at_once(statement: Statement, values: Mapping[str, Any]) -> Sequence[Row]:
+    """Execute a statement beside the session's transaction, committed when this returns.
+
+    On SQLite the session must not hold the write lock.
+    """
+    connections: Connections = current_app.extensions["portal.lookups"]
+    dialect = connections.engine.dialect
+    try:
+        return statement.ask(connections.current(), dialect, values)
+    except dialect.loaded_dbapi.Error:
+        connections.close()  # as with look-ups
+        rows = statement.rows(values)
+        db.session.commit()
+        return rows
+
+
 def entity_of_row(kind: type[Entity], row: Row) -> Entity:
     """`entity`, by all columns of its table in their order.
 

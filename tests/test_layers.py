@@ -29,7 +29,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "portal.marks": {"portal.extensions", "portal.lookups", "portal.statements"},
     "portal.logs": {"portal.config"},
     "portal.models": {"portal.models", "portal.extensions"},
-    "portal.limits_storage": {"portal.models", "portal.extensions", "portal.statements"},
+    "portal.limits_storage": {
+        "portal.models",
+        "portal.extensions",
+        "portal.lookups",
+        "portal.statements",
+    },
     "portal.domain": {
         "portal.domain",
         "portal.models",

@@ -6,6 +6,7 @@ from datetime import timedelta
 import hypothesis
 import pytest
 import time_machine
+from flask import current_app
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -156,6 +157,22 @@ def test_a_count_is_undone_with_the_transaction_it_was_part_of(storage: Database
         db.session.rollback()
 
         assert storage.get("a") == 1
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["connected", "the connection lost"])
+def test_a_count_at_once_stands_whatever_becomes_of_the_transaction(
+    storage: DatabaseStorage, *, lost: bool
+) -> None:
+    with at(NOW):
+        assert storage.incr_at_once("a", MINUTE) == 1
+        if lost:
+            current_app.extensions["portal.lookups"].current().close()
+        assert storage.get("a") == 1
+        db.session.commit()
+        assert storage.incr_at_once("a", MINUTE) == 2
+        db.session.rollback()
+
+        assert storage.get("a") == 2
 
 
 def test_resetting_forgets_every_key_and_says_how_many(storage: DatabaseStorage) -> None:

@@ -144,7 +144,8 @@ def authenticate(
     require_open(account)
     if not second_step_follows and second_factors.are_needed(account):
         raise SecondFactorRequired
-    account.failed_sign_ins = 0
+    if account.failed_sign_ins:
+        account.failed_sign_ins = 0
     return account
 
 
@@ -189,8 +190,7 @@ def start_session(
     """
     if replaces is not None:
         sessions.revoke(replaces, now=now)
-    is_unknown = sessions.is_new_device(account.id, origin)
-    session = sessions.open_for_account(
+    session, is_unknown = sessions.open_for_account(
         account, origin=origin, now=now, surface=surface, dialect=dialect, lasts=lasts
     )
     if is_unknown:

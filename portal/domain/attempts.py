@@ -187,11 +187,18 @@ class SignIn:
     device_is_known: bool
 
     def reserve(self, *, now: datetime) -> None:
-        """Count the try before it is evaluated; raise `LockedOut` if none is left."""
+        """Count the try before it is evaluated, for good: what the caller began is committed.
+
+        To evaluate it takes long, and nobody shall wait for that. Raises `LockedOut` if no try is
+        left.
+        """
         with at(now):
             if not self.device_is_known:
                 _require(_misses(), self.origin.address_bucket)
-            if not lockout.limiter.hit(_PASSWORD_TRIES, self._key):
+            db.session.commit()
+            storage = cast(DatabaseStorage, lockout.limiter.storage)
+            key = _PASSWORD_TRIES.key_for(self._key)
+            if storage.incr_at_once(key, _PASSWORD_TRIES.get_expiry()) > _PASSWORD_TRIES.amount:
                 raise LockedOut(_end(_PASSWORD_TRIES, self._key))
 
     def succeed(self, *, now: datetime) -> None:

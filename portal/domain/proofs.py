@@ -23,7 +23,6 @@ def prove(attempt: SignIn, account: Account | None, password: str, now: datetime
     Until the caller commits, nobody else sets another password or deactivates the account.
     """
     attempt.reserve(now=now)
-    db.session.commit()
     fits = passwords.fits(password, account.password_hash if account else None)
     if account is None or not fits or not _hold(account, password):
         attempt.fail(now=now)

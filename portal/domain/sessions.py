@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import aliased, joinedload
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.sql.base import ExecutableOption
 
@@ -33,13 +33,19 @@ def open_for_account(
     surface: Surface = Surface.BROWSER,
     dialect: str | None = None,
     lasts: timedelta | None = None,
-) -> Session:
-    """A new session; takes part in the caller's transaction. Only staff's browsers go idle."""
+) -> tuple[Session, bool]:
+    """A new session, and whether it is the first on this device of an account that had others.
+
+    Takes part in the caller's transaction. Only staff's browsers go idle.
+    """
     longest = STAFF_LONGEST if account.role.is_staff else MEMBER_LONGEST
     ends = now + (lasts or longest)
-    session = _open(origin, now, ends, account_id=account.id, surface=surface, dialect=dialect)
+    row = _row(origin, now, ends, account_id=account.id, surface=surface, dialect=dialect)
+    others = {"account": account.id, "device_asked": origin.device_digest, "own": row["id"]}
+    ((was_anywhere, was_here),) = _OPEN_FOR_ACCOUNT.rows(row | others)
+    session = _opened(row)
     set_committed_value(session, "account", account)
-    return session
+    return session, was_anywhere and not was_here
 
 
 def open_for_redemption(redemption: Redemption, *, origin: Origin, now: datetime) -> Session:
@@ -51,7 +57,9 @@ def open_for_redemption(redemption: Redemption, *, origin: Origin, now: datetime
     ).first()
     if living is not None:
         return living
-    session = _open(origin, now, now + INVITEE_LONGEST, redemption_id=redemption.id)
+    row = _row(origin, now, now + INVITEE_LONGEST, redemption_id=redemption.id)
+    _OPEN.rows(row)
+    session = _opened(row)
     set_committed_value(session, "redemption", redemption)
     return session
 
@@ -196,34 +204,19 @@ def one_of(account: UUID, id: UUID, *, now: datetime) -> Session:
     return found[0]
 
 
-def is_new_device(account: UUID, origin: Origin) -> bool:
-    """Whether the account signed in before, but never on this device."""
-    was_anywhere, was_here = _seen_at(account, origin)
-    return was_anywhere and not was_here
-
-
 def knows_device(account: UUID, origin: Origin) -> bool:
     """Whether the account ever signed in on this device."""
-    _, was_here = _seen_at(account, origin)
-    return was_here
+    ((found,),) = _IS_KNOWN.rows({"account": account, "device_asked": origin.device_digest})
+    return bool(found)
 
 
-def _seen_at(account: UUID, origin: Origin) -> tuple[bool, bool]:
-    """Whether the account ever signed in, and whether on this device."""
-    values = {"account": account, "device": origin.device_digest}
-    ((was_anywhere, was_here),) = _SEEN_AT.rows(values)
-    return was_anywhere, was_here
+_OTHER = aliased(Session)
+_ANYWHERE = _OTHER.account_id == sa.bindparam("account", type_=Session.account_id.type)
+_HERE = sa.and_(_ANYWHERE, _OTHER.device == sa.bindparam("device_asked"))
+_IS_KNOWN = LookUp(sa.select(sa.exists().where(_HERE)))
 
 
-_OF_ACCOUNT = Session.account_id == sa.bindparam("account", type_=Session.account_id.type)
-_ANYWHERE_AND_HERE: list[sa.ColumnElement[Any]] = [
-    sa.exists().where(_OF_ACCOUNT),
-    sa.exists().where(_OF_ACCOUNT, Session.device == sa.bindparam("device")),
-]
-_SEEN_AT = LookUp(sa.select(*_ANYWHERE_AND_HERE))
-
-
-def _open(
+def _row(
     origin: Origin,
     now: datetime,
     ends: datetime,
@@ -232,8 +225,8 @@ def _open(
     redemption_id: UUID | None = None,
     surface: Surface = Surface.BROWSER,
     dialect: str | None = None,
-) -> Session:
-    row = {
+) -> dict[str, Any]:
+    return {
         "id": uuid4(),
         "account_id": account_id,
         "redemption_id": redemption_id,
@@ -247,13 +240,23 @@ def _open(
         "expires_at": ends,
         "revoked_at": None,
     }
-    _OPEN.rows(row)
+
+
+def _opened(row: dict[str, Any]) -> Session:
     session = entity(Session, row)
     db.session.add(session)
     return session
 
 
 _OPEN = Statement(sa.insert(Session))
+# The new row is none of those before it, whether or not an engine sees it by then.
+_BEFORE = _OTHER.id != sa.bindparam("own", type_=Session.id.type)
+_OPEN_FOR_ACCOUNT = Statement(
+    sa.insert(Session).returning(
+        sa.exists().where(_ANYWHERE, _BEFORE).label("was_anywhere"),
+        sa.exists().where(_HERE, _BEFORE).label("was_here"),
+    )
+)
 
 
 def _is_idle(session: Session, now: datetime) -> bool:

@@ -55,7 +55,6 @@ def finish(
     known = sessions.knows_device(account.id, origin)
     attempt = SignIn(second_factors.name_of_tries(account), origin, known)
     attempt.reserve(now=now)
-    db.session.commit()
     try:
         second_factors.use(account, code, now=now)
     except SecondFactorRefused:

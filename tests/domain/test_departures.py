@@ -68,7 +68,7 @@ def test_a_reactivated_account_signs_in_again_and_has_no_session_of_before(
     mia: Account, olivia: Account
 ) -> None:
     deactivate(mia, olivia)
-    late = sessions.open_for_account(mia, origin=device(), now=NOW)
+    late, _ = sessions.open_for_account(mia, origin=device(), now=NOW)
 
     departures.reactivate(mia, by=olivia, origin=device(), now=NOW)
 

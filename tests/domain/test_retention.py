@@ -101,7 +101,7 @@ def test_sessions_are_kept_ninety_days_after_their_end_for_the_devices_they_name
 
 
 def test_refresh_tokens_go_when_they_expire(olivia: Account) -> None:
-    session = sessions.open_for_account(olivia, origin=device(), now=NOW)
+    session, _ = sessions.open_for_account(olivia, origin=device(), now=NOW)
     for number, expires_at in enumerate((NOW - timedelta(seconds=1), NOW + timedelta(seconds=1))):
         token = RefreshToken(
             session=session, digest=bytes([number]) * 32, created_at=NOW, expires_at=expires_at
