@@ -55,7 +55,7 @@ def test_a_file_becomes_a_preview_and_by_one_confirmation_invitations(
     issue(recipient="ina@example.org")
     page = preview(alice)
     shown = alice.page(page).words
-    assert "2 Good 1 With a problem 1 Duplicated 1 Already invited" in shown
+    assert "2 Good 1 Faulty 1 Duplicated 1 Already invited" in shown
     assert "“nonsense” is not an e-mail address." in shown
     assert len(ask(sa.select(Invitation.id))) == 1
 
@@ -145,7 +145,7 @@ def test_a_preview_tells_who_was_invited_since_it_was_opened(
 
     shown = alice.page(page).words
     assert "all are invited already" in shown
-    assert "0 Good 0 With a problem 0 Duplicated 1 Already invited" in shown
+    assert "0 Good 0 Faulty 0 Duplicated 1 Already invited" in shown
     assert ask(sa.select(Batch.state)) == [BatchState.PREVIEW]
 
 
@@ -158,7 +158,7 @@ def test_who_another_import_is_about_to_invite_is_invited_already(
 
     page = preview(alice, b"email" + LINES + b"ina@example.org\n")
 
-    assert "1 Good 0 With a problem 0 Duplicated 2 Already invited" in alice.page(page).words
+    assert "1 Good 0 Faulty 0 Duplicated 2 Already invited" in alice.page(page).words
 
 
 def test_a_preview_can_be_discarded(alice: PageClient, ask: Ask) -> None:
@@ -186,7 +186,7 @@ def test_pasted_addresses_are_read_like_a_file(alice: PageClient, ask: Ask) -> N
     pasted = "ana@example.org, Budi Santoso <budi@example.org>\nnonsense"
     page = alice.submit("/admin/imports", FORM | {"pasted": pasted}).location
 
-    assert "2 Good 1 With a problem" in alice.page(page).words
+    assert "2 Good 1 Faulty" in alice.page(page).words
     alice.submit(f"{page}/confirmation")
 
     assert set(ask(sa.select(Invitation.recipient_name))) == {None, "Budi Santoso"}
