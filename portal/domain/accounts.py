@@ -34,7 +34,7 @@ from portal.domain.errors import (
 from portal.domain.origin import Origin
 from portal.extensions import db
 from portal.lookups import LookUp, entity_of_row
-from portal.models import Account, Installation, Role, Session, Surface
+from portal.models import Account, Installation, Passkey, Role, Session, Surface
 from portal.models.types import new_id
 
 
@@ -128,25 +128,34 @@ def authenticate(
     origin: Origin,
     now: datetime,
     least: Role = Role.MEMBER,
-    second_step_follows: bool = False,
 ) -> Account:
-    """Whoever `identity` (e-mail or username) is, by the password.
+    """Whoever `identity` is, by the password alone: for those who cannot ask for a second step.
+
+    Raises as `first_step` does, and `SecondFactorRequired`.
+    """
+    account, another_follows = first_step(identity, password, origin=origin, now=now, least=least)
+    if another_follows or second_factors.are_due(account):
+        raise SecondFactorRequired
+    return account
+
+
+def first_step(
+    identity: str, password: str, *, origin: Origin, now: datetime, least: Role = Role.MEMBER
+) -> tuple[Account, bool]:
+    """Whoever `identity` (e-mail or username) is, by the password; and if a second step follows.
 
     Whoever is not at least of the role `least` does not exist for this sign-in. Raises `LockedOut`,
-    `InvalidCredentials`, and for the right password `AccountDeactivated`, `EmailUnconfirmed`, and
-    `SecondFactorRequired` unless the caller asks for the second step itself.
+    `InvalidCredentials`, and for the right password `AccountDeactivated`, `EmailUnconfirmed`.
     """
-    account, device_is_known = _find_at_device(identity, origin)
+    account, device_is_known, has_passkey = _find_at_device(identity, origin)
     if account is not None and account.role.rank < least.rank:
         account, device_is_known = None, False
     attempt = SignIn(names.key(identity), origin, device_is_known)
     account = proofs.prove(attempt, account, password, now)
     require_open(account)
-    if not second_step_follows and second_factors.are_needed(account):
-        raise SecondFactorRequired
     if account.failed_sign_ins:
         account.failed_sign_ins = 0
-    return account
+    return account, second_factors.are_set_up(account, has_passkey=has_passkey)
 
 
 def require_open(account: Account) -> None:
@@ -220,14 +229,18 @@ def find(identity: str) -> Account | None:
     return db.session.scalars(_BY_KEY, {"key": names.key(identity)}).first()
 
 
-def _find_at_device(identity: str, origin: Origin) -> tuple[Account | None, bool]:
-    """What `find` finds, and whether it ever signed in on this device: in one look-up."""
+def _find_at_device(identity: str, origin: Origin) -> tuple[Account | None, bool, bool]:
+    """What `find` finds, whether it ever signed in on this device, and whether it has a passkey.
+
+    In one look-up: all that a sign-in asks before the password.
+    """
     values = {"key": names.key(identity), "device": origin.device_digest}
     found = _BY_KEY_AT_DEVICE.first(values)
     if found is None:
-        return None, False
-    is_known, *columns = found
-    return db.session.merge(entity_of_row(Account, columns), load=False), is_known
+        return None, False, False
+    is_known, has_passkey, *columns = found
+    account = db.session.merge(entity_of_row(Account, columns), load=False)
+    return account, is_known, has_passkey
 
 
 _HAS_KEY = sa.or_(Account.email == sa.bindparam("key"), Account.username_key == sa.bindparam("key"))
@@ -237,6 +250,7 @@ _BY_KEY_AT_DEVICE = LookUp(
         sa.exists().where(
             Session.account_id == Account.id, Session.device == sa.bindparam("device")
         ),
+        sa.exists().where(Passkey.account_id == Account.id),
         *Account.__table__.c,
     ).where(_HAS_KEY)
 )

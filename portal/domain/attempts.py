@@ -195,7 +195,8 @@ class SignIn:
         with at(now):
             if not self.device_is_known:
                 _require(_misses(), self.origin.address_bucket)
-            db.session.commit()
+            if db.session().in_transaction():
+                db.session.commit()
             storage = cast(DatabaseStorage, lockout.limiter.storage)
             key = _PASSWORD_TRIES.key_for(self._key)
             if storage.incr_at_once(key, _PASSWORD_TRIES.get_expiry()) > _PASSWORD_TRIES.amount:

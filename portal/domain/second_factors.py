@@ -27,9 +27,11 @@ RECOVERY_LENGTH = 10  # letters of 5 bits
 _SEAL = "totp secret"
 
 
-def are_set_up(account: Account) -> bool:
-    """Whether this account's password alone is not enough."""
-    return account.totp_confirmed_at is not None or _has_passkey(account)
+def are_set_up(account: Account, *, has_passkey: bool | None = None) -> bool:
+    """Whether this account's password alone is not enough; `has_passkey` for whoever knows that."""
+    if account.totp_confirmed_at is not None:
+        return True
+    return _has_passkey(account) if has_passkey is None else has_passkey
 
 
 def are_due(account: Account) -> bool:
@@ -37,11 +39,6 @@ def are_due(account: Account) -> bool:
     if account.totp_confirmed_at is not None or not account.role.is_staff:
         return False
     return is_required() and not _has_passkey(account)
-
-
-def are_needed(account: Account) -> bool:
-    """Whether a program that knows only the password must be refused."""
-    return are_set_up(account) or are_due(account)
 
 
 def is_required() -> bool:

@@ -24,11 +24,9 @@ class SecondStep:
 def begin(
     identity: str, password: str, *, origin: Origin, now: datetime, replaces: Session | None = None
 ) -> Session | SecondStep:
-    """A new session, or the second step to it. Raises as `accounts.authenticate` does."""
-    account = accounts.authenticate(
-        identity, password, origin=origin, now=now, second_step_follows=True
-    )
-    if not second_factors.are_set_up(account):
+    """A new session, or the second step to it. Raises as `accounts.first_step` does."""
+    account, another_follows = accounts.first_step(identity, password, origin=origin, now=now)
+    if not another_follows:
         return accounts.start_session(account, origin=origin, now=now, replaces=replaces)
     token = verification.hand_out_token(account, Purpose.SECOND_FACTOR, now=now)
     db.session.commit()
