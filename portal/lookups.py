@@ -132,3 +132,12 @@ def entity(kind: type[Entity], values: Mapping[str, Any]) -> Entity:
     found.__dict__.update(values)
     make_transient_to_detached(found)
     return found
+
+
+def adopted(found: Entity) -> Entity:
+    """What was looked up as one of the session's own objects: a change to it will be written."""
+    identity = sa.inspect(found).key
+    if identity and identity in db.session.identity_map:
+        return db.session.merge(found, load=False)
+    db.session.add(found)
+    return found

@@ -8,7 +8,7 @@ from flask import Flask, current_app
 from sqlalchemy.exc import DBAPIError
 
 from portal.extensions import db
-from portal.lookups import LookUp, entity_of_row
+from portal.lookups import LookUp, adopted, entity_of_row
 from portal.models import Account, Invitation, Role
 from portal.models.types import UTCDateTime
 from tests import factories
@@ -55,6 +55,24 @@ def test_a_look_up_sees_what_is_committed_and_within_the_session_what_is_written
     assert olivia() is not None
     assert BY_NAME.in_transaction.first({"username": "olivia"}) is None
     db.session.rollback()
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["a stranger", "the session's own"])
+def test_what_was_looked_up_can_be_changed_once_it_is_adopted(*, is_there: bool) -> None:
+    owner = factories.owner()
+    if not is_there:
+        db.session.expunge_all()
+    found = olivia()
+    assert found is not None
+
+    own = adopted(found)
+    own.failed_sign_ins = 3
+    db.session.commit()
+
+    assert (own is owner) is is_there
+    again = olivia()
+    assert again is not None
+    assert again.failed_sign_ins == 3
 
 
 def test_a_look_up_leaves_no_transaction_open() -> None:

@@ -33,7 +33,7 @@ from portal.domain.errors import (
 )
 from portal.domain.origin import Origin
 from portal.extensions import db
-from portal.lookups import LookUp, entity_of_row
+from portal.lookups import LookUp, adopted, entity_of_row
 from portal.models import Account, Installation, Passkey, Role, Session, Surface
 from portal.models.types import new_id
 
@@ -239,8 +239,7 @@ def _find_at_device(identity: str, origin: Origin) -> tuple[Account | None, bool
     if found is None:
         return None, False, False
     is_known, has_passkey, *columns = found
-    account = db.session.merge(entity_of_row(Account, columns), load=False)
-    return account, is_known, has_passkey
+    return adopted(entity_of_row(Account, columns)), is_known, has_passkey
 
 
 _HAS_KEY = sa.or_(Account.email == sa.bindparam("key"), Account.username_key == sa.bindparam("key"))
