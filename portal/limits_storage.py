@@ -1,8 +1,8 @@
 """Counters for the `limits` library: in the portal's own database, and in this process.
 
 In the database every worker and every dyno counts together, and a restart forgets nothing. Such a
-counter takes part in the transaction of whoever counts: two tries of one key wait for each other at
-its row. https://limits.readthedocs.io/en/stable/custom-storage.html
+counter takes part in the transaction of whoever counts (but for `incr_at_once`): two tries of one
+key wait for each other at its row. https://limits.readthedocs.io/en/stable/custom-storage.html
 """
 
 import threading

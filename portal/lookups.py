@@ -4,7 +4,8 @@ What every request of a program asks (does this code open anything, whose is thi
 shorter way than the session: no connection to fetch, ping and give back, no transaction to begin
 and end, no objects of the ORM.
 
-A look-up sees what is committed, and nothing that the session has not committed yet.
+A look-up sees what is committed, and nothing that the session has not committed yet. `at_once` goes
+the same way to write.
 """
 
 import threading

@@ -36,14 +36,14 @@ class Mailbox:
         self.extensions: list[str] = []
         self.refused = ""
 
-    async def handle_EHLO(  # noqa: N802
+    async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, replies: list[str]
     ) -> list[str]:
         """Say what else it can do."""
         session.host_name = hostname
         return [*replies[:-1], *(f"250-{extension}" for extension in self.extensions), replies[-1]]
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         """Take a recipient, or refuse it."""

@@ -2,7 +2,8 @@
 
 A try is counted before it is evaluated, so that parallel guesses cannot slip through; the counter's
 row makes the tries of one device wait for each other until the verb commits. `reserve`, `succeed`,
-`fail` and `miss` take part in the transaction of the verb that calls them.
+`fail` and `miss` take part in the transaction of the verb that calls them; only the try of a
+password is committed at once (`SignIn.reserve`).
 
 Two counts guard a code: the device's tries ("3 per 30 minutes", and a lock of 30 minutes that
 starts at the third failure), and the misses of its address, which no success ever clears.
