@@ -18,7 +18,6 @@ from limits.storage import Storage
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.extensions import db
-from portal.lookups import at_once
 from portal.models import AttemptCounter
 from portal.statements import Statement
 
@@ -71,8 +70,8 @@ _IS_OPEN = (
     AttemptCounter.key == sa.bindparam("named"),
     AttemptCounter.expires_at > sa.bindparam("now"),
 )
-_HITS = sa.select(AttemptCounter.hits).where(*_IS_OPEN)
-_EXPIRY = sa.select(AttemptCounter.expires_at).where(*_IS_OPEN)
+_HITS = Statement(sa.select(AttemptCounter.hits).where(*_IS_OPEN))
+_EXPIRY = Statement(sa.select(AttemptCounter.expires_at).where(*_IS_OPEN))
 _CLEAR = Statement(sa.delete(AttemptCounter).where(AttemptCounter.key == sa.bindparam("cleared")))
 
 
@@ -98,7 +97,7 @@ class DatabaseStorage(Storage):
 
     def incr_at_once(self, key: str, expiry: int) -> int:
         """`incr` by one that takes part in no transaction: it is committed when this returns."""
-        ((_, hits),) = at_once(_COUNT[1], _values((key, expiry, 1)))
+        ((_, hits),) = _COUNT[1].at_once(_values((key, expiry, 1)))
         return int(hits)
 
     def get(self, key: str) -> int:
@@ -124,8 +123,9 @@ class DatabaseStorage(Storage):
         _CLEAR.rows({"cleared": key})
 
     @staticmethod
-    def _open(asked: sa.Select[Any], key: str) -> Any:
-        return db.session.connection().execute(asked, {"named": key, "now": _now()}).scalar()
+    def _open(asked: Statement, key: str) -> Any:
+        found = asked.first({"named": key, "now": _now()})
+        return found[0] if found else None
 
 
 class ProcessStorage(Storage):

@@ -15,8 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Flask, current_app
 
+from portal.connections import Connections
 from portal.extensions import db
-from portal.lookups import Connections
 from portal.statements import Statement
 
 IN_A_HURRY = {

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
 
 from flask import Flask, Response, g
 from flask.globals import request_ctx
@@ -17,10 +16,8 @@ from prometheus_client import (
 )
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import REGISTRY, Collector
-from sqlalchemy import event
 
 from portal.domain import audit, outbox
-from portal.extensions import db
 
 REQUESTS = Counter("portal_requests", "Requests answered.", ["route", "method", "status"])
 SECONDS = Histogram("portal_request_seconds", "Time to answer, in seconds.", ["route"])
@@ -55,8 +52,7 @@ def init_app(app: Flask) -> None:
     """Count every request when it is answered, and every event when it is committed."""
     app.before_request(_begin)
     app.after_request(_count)
-    event.listen(db.session, "after_commit", _count_events)
-    event.listen(db.session, "after_rollback", _forget_events)
+    audit.EVENT_COMMITTED.connect(_count_event)
 
 
 def _begin() -> None:
@@ -85,10 +81,5 @@ def _seconds(route: str) -> Histogram:
     return SECONDS.labels(route)
 
 
-def _count_events(session: Any) -> None:
-    for action in audit.take_recorded(session):
-        EVENTS.labels(action).inc()
-
-
-def _forget_events(session: Any) -> None:
-    audit.take_recorded(session)
+def _count_event(_sender: object, action: str) -> None:
+    EVENTS.labels(action).inc()

@@ -10,13 +10,15 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import StatementError
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from portal import database
+from portal import connections, database, transactions
 from portal.extensions import db
+from portal.transactions import Short
 
 Row = Sequence[Any]
+Change = sa.Insert | sa.Update | sa.Delete | sa.TextualSelect
 Executable = sa.Select[Any] | sa.Insert | sa.Update | sa.Delete | sa.TextualSelect
 
 
@@ -27,18 +29,47 @@ class Statement:
     not depend on each other, for none sees what another does.
     """
 
-    def __init__(
-        self, statement: Executable, *, along: Sequence[sa.Insert | sa.Update] = ()
-    ) -> None:
+    def __init__(self, statement: Executable, *, along: Sequence[Change] = ()) -> None:
         self._statement = statement
         self._along = along
         self._plans: dict[str, Sequence[_Plan]] = {}
 
     def rows(self, values: Mapping[str, Any]) -> Sequence[Row]:
-        """Execute it in the session's transaction; return all its rows, none if it has none.
+        """Execute it in the transaction that is open; return all its rows, none if it has none.
 
-        What the session has not flushed is not seen. Raises what SQLAlchemy would raise.
+        That is a short one, or else the session's, of which it does not see what is not flushed.
+        Raises what SQLAlchemy would raise.
         """
+        short = transactions.current()
+        return self._in_session(values) if short is None else self._in_short(short, values)
+
+    def at_once(self, values: Mapping[str, Any]) -> Sequence[Row]:
+        """Execute it beside the transaction that is open, committed when this returns.
+
+        A connection that has gone is replaced, and the statement tried once more: it must do no
+        harm if it is done twice, or be refused by a unique key. On SQLite the session must not hold
+        the write lock. Raises as `rows` does.
+        """
+        own = connections.of_this_app()
+        if len(self._planned(own.dialect)) > 1:
+            with transactions.short():
+                return self.rows(values)
+        try:
+            return self.ask(own.current(), own.dialect, values)
+        except own.dialect.loaded_dbapi.Error as error:
+            if not own.have_gone(error):
+                sql = str(self._statement)
+                raise connections.named(error, sql, own.dialect, gone=False) from error
+            return self.ask(own.current(), own.dialect, values)
+
+    def _in_short(self, short: Short, values: Mapping[str, Any]) -> Sequence[Row]:
+        dialect = short.connections.dialect
+        try:
+            return self.ask(short.driver, dialect, values)
+        except dialect.loaded_dbapi.Error as error:
+            raise short.named(error, str(self._statement)) from error
+
+    def _in_session(self, values: Mapping[str, Any]) -> Sequence[Row]:
         connection = db.session.connection()
         dialect, driver = connection.dialect, _driver(connection)
         try:
@@ -55,13 +86,16 @@ class Statement:
 
     def ask(self, driver: Any, dialect: Dialect, values: Mapping[str, Any]) -> Sequence[Row]:
         """`rows`, of any connection of the driver; raises what the driver raises."""
-        plans = self._plans.get(dialect.name) or self._planned(dialect)
+        plans = self._planned(dialect)
         for plan in plans[:-1]:
             plan.ask(driver, values)
         return plans[-1].ask(driver, values)
 
     def _planned(self, dialect: Dialect) -> Sequence["_Plan"]:
         """Postgres takes all in one `WITH`. SQLite knows none that write, and is never far away."""
+        planned = self._plans.get(dialect.name)
+        if planned is not None:
+            return planned
         if dialect.name == "sqlite":
             parts = [*self._along, self._statement]
         else:
@@ -134,13 +168,4 @@ def _named(error: Any, sql: str, connection: sa.Connection) -> StatementError:
     if gone:
         connection.invalidate(error)
         connection.engine.dispose()
-    named: StatementError = DBAPIError.instance(
-        sql,
-        None,
-        error,
-        dialect.loaded_dbapi.Error,
-        hide_parameters=True,
-        connection_invalidated=gone,
-        dialect=dialect,
-    )
-    return named
+    return connections.named(error, sql, dialect, gone=gone)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal import mailer, schema
 from portal.clock import utcnow
-from portal.domain import batches, imports, outbox, reminders, retention
+from portal.domain import batches, chain, imports, outbox, reminders, retention
 from portal.domain.origin import Origin
 from portal.extensions import db
 from portal.logs import log
@@ -88,6 +88,11 @@ def seldom(task: Callable[[], object], *, every: float) -> Callable[[], object]:
     return attempt
 
 
+def link_events() -> None:
+    """Link what was recorded lately, whether or not anybody reads it."""
+    chain.catch_up()
+
+
 def queue_reminders() -> int:
     """Queue the mails that are due by the calendar."""
     return reminders.queue_due(now=utcnow())
@@ -104,5 +109,6 @@ ROUND: tuple[Callable[[], object], ...] = (
     seldom(queue_reminders, every=60),
     mailer.send_due,
     read_imports,
+    seldom(link_events, every=PAUSE),
     seldom(prune, every=3600),
 )

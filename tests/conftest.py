@@ -5,10 +5,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import psycopg
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask_migrate import upgrade
 from sqlalchemy import text
@@ -17,7 +19,7 @@ from sqlalchemy.engine import make_url
 from portal import create_app
 from portal.config import Settings
 from portal.domain import passwords
-from portal.extensions import db
+from portal.extensions import Base, db
 from tests import thrift
 from tests.pages import PageClient
 
@@ -157,6 +159,11 @@ def client(app: Flask) -> PageClient:
     client = app.test_client()
     assert isinstance(client, PageClient)
     return client
+
+
+def columns_of(row: Base) -> dict[str, Any]:
+    """What a row has in each of its columns."""
+    return {column.key: getattr(row, column.key) for column in sa.inspect(type(row)).columns}
 
 
 def run_sql(statement: str) -> None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from bench.soaking.parts import Mailbox
 from bench.soaking.traffic import Memory
-from portal.domain import audit, codes
+from portal.domain import chain, codes
 from portal.extensions import db
 from portal.models import Invitation, Mail, MailState, Redemption
 
@@ -99,7 +99,7 @@ def _lost_rows(memory: Memory) -> Iterator[str]:
     issued = set(db.session.scalars(sa.select(Invitation.recipient)))
     if missing := set(memory.issued) - issued:
         yield f"{len(missing)} issued invitations are gone."
-    if (broken := audit.first_broken_link()) is not None:
+    if (broken := chain.first_broken_link()) is not None:
         yield f"The audit chain is broken at event {broken}."
 
 

@@ -11,7 +11,7 @@ from portal import backups, doctor, schema
 from portal.clock import utcnow
 from portal.config import settings
 from portal.doctor import Level
-from portal.domain import audit, installation, retention
+from portal.domain import audit, chain, installation, retention
 from portal.domain.errors import PortalError
 from portal.domain.origin import COMMAND_LINE
 from portal.extensions import db
@@ -100,15 +100,15 @@ def migrate(arguments: tuple[str, ...]) -> None:
 )
 def verify_audit(ended: str | None) -> None:
     """Follow the whole chain; name the first broken link, with status 1."""
-    broken = audit.first_broken_link()
+    broken = chain.first_broken_link()
     if broken is not None:
         raise click.ClickException(
             f"The chain is broken at event {broken}: it, or what came before it, was changed, "
             "removed, or written by a former version or with a key that is not here any more."
         )
-    if ended and not audit.leads_through(*_link(ended)):
+    if ended and not chain.leads_through(*_link(ended)):
         raise click.ClickException(f"The chain is whole, but does not lead through {ended}.")
-    end = audit.end()
+    end = chain.end()
     click.echo(f"The chain of {end.number} events is whole. It ends at {end.number}:{end.hash}")
 
 

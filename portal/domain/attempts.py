@@ -26,6 +26,7 @@ from portal.extensions import db, lockout
 from portal.limits_storage import DatabaseStorage, at
 from portal.lookups import LookUp
 from portal.models import AttemptCounter
+from portal.statements import Statement
 
 MOST_LISTED = 200
 
@@ -48,10 +49,19 @@ def reserve(origin: Origin, *, now: datetime) -> None:
             raise LockedOut(_end(tries, origin.device_digest))
 
 
-def succeed(origin: Origin, *, now: datetime) -> None:
+def succeed(origin: Origin) -> None:
     """Give the device its tries back. Its address keeps its misses."""
-    with at(now):
-        lockout.limiter.clear(_tries(), origin.device_digest)
+    _SUCCEED.rows(over(origin))
+
+
+# What `succeed` does, to go along with another statement; `over` are its parameters.
+SUCCEED = sa.delete(AttemptCounter).where(AttemptCounter.key == sa.bindparam("tries"))
+_SUCCEED = Statement(SUCCEED)
+
+
+def over(origin: Origin) -> dict[str, Any]:
+    """The parameters of `SUCCEED`."""
+    return {"tries": _tries().key_for(origin.device_digest)}
 
 
 def fail(origin: Origin, *, now: datetime) -> int:

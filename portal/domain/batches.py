@@ -17,7 +17,7 @@ from sqlalchemy import CursorResult
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
-from portal.domain import audit, invitations
+from portal.domain import audit, invitations, totals
 from portal.domain.errors import BadInput, NotFound
 from portal.domain.invitations import Terms
 from portal.domain.minting import draw_taken_codes_anew
@@ -208,12 +208,7 @@ def _stage_next(batch: Batch) -> bool:
 def _settle(batch: Batch, issued: int, origin: Origin, now: datetime) -> None:
     """Clear the rows away, count what was issued, and remember it."""
     db.session.execute(sa.delete(BatchRow).where(BatchRow.batch_id == batch.id))
-    db.session.execute(
-        sa.update(Account)
-        .where(Account.id == batch.created_by_id)
-        .values(invitations_issued=Account.invitations_issued + issued)
-        .execution_options(synchronize_session=False)
-    )
+    totals.add(batch.created_by_id, issued)
     audit.record(
         "batch.issued",
         now=now,

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from portal.domain import accounts, audit, outbox, sessions, verification
+from portal.domain import accounts, audit, chain, outbox, sessions, verification
 from portal.domain.errors import LastOwner, NotAllowed
 from portal.domain.origin import Origin
 from portal.extensions import db
@@ -165,6 +165,7 @@ def _delete_belongings(account: Account) -> None:
 
 def _forget_in_ledger(account: Account) -> None:
     """Addresses are kept beside the chain, not in it: it verifies without them."""
+    chain.link()  # what is not linked yet is sealed with its address
     for rows in (
         sa.update(Redemption).where(_of(account)).values(email=None, address=None, client=None),
         sa.update(AuditEvent).where(AuditEvent.actor_id == account.id).values(address=None),

@@ -19,6 +19,7 @@ from portal.domain.origin import Origin
 from portal.extensions import db
 from portal.models import Invitation, RefusedGuess, Status
 from portal.models.types import new_id
+from portal.statements import Statement
 
 PURPOSE = "guess seal"
 SYMBOLS = codes.ALPHABET + "U_.+!"  # of our codes, and of those that staff choose or import
@@ -38,9 +39,11 @@ def keep(code: str, *, origin: Origin, now: datetime) -> None:
     form = codes.canonical(code)
     if not codes.SHORTEST_OWN - 1 <= len(form) <= codes.LONGEST_OWN + 1 or not form.isascii():
         return
-    guess = RefusedGuess(id=new_id(), device=origin.device_digest, at=now)
-    guess.sealed = _seal(form, guess.id)
-    db.session.add(guess)
+    row = new_id()
+    _KEEP.rows({"id": row, "device": origin.device_digest, "at": now, "sealed": _seal(form, row)})
+
+
+_KEEP = Statement(sa.insert(RefusedGuess))
 
 
 def near_misses(device_digest: str, *, since: datetime, now: datetime) -> list[NearMiss]:

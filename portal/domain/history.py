@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from itsdangerous import BadData, URLSafeSerializer
 from sqlalchemy.orm import joinedload
 
-from portal.domain import codes, keys
+from portal.domain import codes, keys, totals
 from portal.domain.errors import BadInput
 from portal.extensions import db
-from portal.models import Account, Invitation, Status
+from portal.models import Invitation, Status
 from portal.models.types import UTCDateTime
 
 Found = TypeVar("Found")
@@ -139,10 +139,7 @@ def _total(query: Query, criteria: list[sa.ColumnElement[bool]]) -> int:
     """How many there are in all; without filters, from the counters that accounts keep."""
     if replace(query, statuses=(), text="", since=None, until=None, batch=None) != query:
         return count(criteria)
-    counted = sa.select(sa.func.coalesce(sa.func.sum(Account.invitations_issued), 0))
-    if query.issued_by:
-        counted = counted.where(Account.id == query.issued_by)
-    return int(db.session.scalars(counted).one())
+    return totals.issued(query.issued_by)
 
 
 def count(criteria: list[sa.ColumnElement[bool]]) -> int:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
-from portal.domain import audit, codes, emails, letters, outbox, sessions
+from portal.domain import audit, codes, emails, letters, outbox, sessions, totals
 from portal.domain.errors import (
     BadInput,
     CodeTaken,
@@ -83,8 +83,14 @@ def issue(
     if own_code:
         _require_free(own_code)
     row = _new_row(own_code or codes.draw(), terms, by, now)
+    invitation = entity(Invitation, row)
     try:
-        invitation = _store(row, by, once)
+        if not (once or mailed):
+            _ISSUE.at_once(_issuing(row, by, origin, now))
+        else:
+            _ISSUE.rows(_issuing(row, by, origin, now))
+            if once:
+                _keep_receipt(by, once, invitation)
     except IntegrityError as error:
         db.session.rollback()
         if once and (before := _issued_before(by, once)):
@@ -92,8 +98,8 @@ def issue(
         raise CodeTaken from error
     if mailed:
         _queue_mail(invitation, subject, message, now)
-    audit.record("invitation.issued", now=now, origin=origin, actor=by.id, subject=invitation.id)
     db.session.commit()
+    audit.announce("invitation.issued")
     return invitation
 
 
@@ -219,23 +225,14 @@ def require_may_change(by: Account) -> None:
         raise NotAllowed
 
 
-def _store(row: dict[str, Any], by: Account, once: Once | None) -> Invitation:
-    _ISSUE.rows(row | {"issuer": by.id})
-    invitation = entity(Invitation, row)
-    db.session.add(invitation)
-    if once:
-        _keep_receipt(by, once, invitation)
-    return invitation
-
-
 _COLUMNS = Invitation.__table__.c.keys()
-# The total of the history is kept at hand: counting a million rows takes long.
-_ISSUE = Statement(
-    sa.update(Account)
-    .where(Account.id == sa.bindparam("issuer", type_=Account.id.type))
-    .values(invitations_issued=Account.invitations_issued + 1),
-    along=[sa.insert(Invitation)],
-)
+_ISSUE = Statement(sa.insert(Invitation), along=[totals.COUNT, audit.INSERT])
+
+
+def _issuing(row: dict[str, Any], by: Account, origin: Origin, now: datetime) -> dict[str, Any]:
+    """The parameters of `_ISSUE`."""
+    event = audit.event("invitation.issued", now=now, origin=origin, actor=by.id, subject=row["id"])
+    return row | totals.of(by) | event
 
 
 def _require_free(own_code: str) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from portal.domain import history
+from portal.domain import history, totals
 from portal.domain.history import Query
 from portal.extensions import db
 from portal.lookups import LookUp
@@ -51,8 +51,9 @@ def page(query: Query, *, by: Account, now: datetime, number: int | None = None)
         found = db.session.execute(statement.offset(skipped), values).all()
     else:  # what programs ask for most
         found = _all_own(query.size, backwards, position is not None).rows(values)
-    total = _count(criteria, by) if criteria else by.invitations_issued
-    rows, _, has_next = history.page_of(query, list(map(Listed._make, found)), backwards, position)
+    total = _count(criteria, by) if criteria else _issued(by, found)
+    listed_rows = [Listed._make(row[:-1]) for row in found]
+    rows, _, has_next = history.page_of(query, listed_rows, backwards, position)
     if number or not has_next:
         return Listing(rows, total, None)
     last = rows[-1].id
@@ -71,6 +72,11 @@ def listed(invitation: Invitation, *, now: datetime) -> Listed:
     )
 
 
+def _issued(by: Account, found: Sequence[Sequence[Any]]) -> int:
+    """How many there are without filters: the last column of each row, where there is one."""
+    return by.invitations_issued + found[0][-1] if found else totals.issued(by.id)
+
+
 def _count(criteria: list[sa.ColumnElement[bool]], by: Account) -> int:
     return history.count([*criteria, Invitation.created_by_id == by.id])
 
@@ -80,7 +86,8 @@ def _own(
 ) -> sa.Select[Any]:
     """One's own invitations; with one more than a page holds, which says whether there is another.
 
-    Its parameters: `owner`, `moment`, and the `place` to go on from.
+    Behind what is `Listed`, each row has what `totals.one_by_one` says. The parameters: `owner`,
+    `moment`, and the `place` to go on from.
     """
     row, owner = Invitation.id, sa.bindparam("owner", type_=Invitation.created_by_id.type)
     place = sa.bindparam("place", type_=row.type)
@@ -94,6 +101,7 @@ def _own(
         sa.type_coerce(Invitation.created_at, WireTime),
         sa.type_coerce(Invitation.expires_at, WireTime),
         status,
+        totals.one_by_one(owner),
     ]
     return (
         sa.select(*columns)

@@ -7,7 +7,7 @@ from hmac import digest
 import sqlalchemy as sa
 
 from portal.config import settings
-from portal.domain import attempts, audit, guesses, keys
+from portal.domain import attempts, audit, chain, guesses, keys
 from portal.domain.errors import NotAllowed, NotFound
 from portal.domain.guesses import NearMiss
 from portal.domain.origin import Origin
@@ -91,6 +91,7 @@ def _require_may_unlock(by: Account) -> None:
 
 def _refusals(devices: list[str], since: datetime) -> dict[str, list[AuditEvent]]:
     """The refusals of these devices of late, newest first."""
+    chain.catch_up()
     found: dict[str, list[AuditEvent]] = {device: [] for device in devices}
     events = db.session.scalars(
         sa.select(AuditEvent)

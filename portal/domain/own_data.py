@@ -9,7 +9,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import sqlalchemy as sa
 
-from portal.domain import audit, avatars
+from portal.domain import audit, avatars, chain, totals
 from portal.domain.origin import Origin
 from portal.extensions import db
 from portal.models import (
@@ -57,6 +57,7 @@ def export_of(account: Account, *, origin: Origin, now: datetime) -> dict[str, A
     Secrets are not in it, for neither codes nor digests say anything about a person; nor is what
     staff did to others, of which there can be millions.
     """
+    chain.catch_up()
     questions: dict[str, sa.Select[Any]] = {
         "account": sa.select(Account).where(Account.id == account.id),
         "sessions": sa.select(Session).where(Session.account_id == account.id),
@@ -70,6 +71,7 @@ def export_of(account: Account, *, origin: Origin, now: datetime) -> dict[str, A
         kind: [_plain(row, _TABLES[kind]) for row in db.session.scalars(question)]
         for kind, question in questions.items()
     }
+    found["account"][0]["invitations_issued"] = totals.issued(account.id)
     audit.record("data.exported", now=now, origin=origin, actor=account.id, subject=account.id)
     db.session.commit()
     return found

@@ -8,12 +8,13 @@ second in any case.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any, NoReturn
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from portal import transactions
 from portal.config import settings
 from portal.domain import attempts, audit, codes, emails, guesses, serials, sessions
 from portal.domain.errors import (
@@ -29,7 +30,7 @@ from portal.domain.errors import (
 )
 from portal.domain.origin import Origin
 from portal.extensions import db
-from portal.lookups import LookUp, entity, entity_of_row
+from portal.lookups import LookUp, adopted, entity, entity_of_row
 from portal.models import Account, Invitation, Redemption, Role, Session, Status
 from portal.models.types import UTCDateTime, new_id
 from portal.statements import Statement
@@ -68,14 +69,13 @@ def redeem(code: str, *, origin: Origin, now: datetime, email: str | None = None
     `RecipientRequired` (bound to an address, and `email` is missing), `StaffInvitation`, and
     `InvalidEmail`.
     """
-    redemption = _redeem(code, origin, now, email)
-    db.session.commit()
-    return redemption
+    with transactions.short():
+        return _redeem(code, origin, now, email)
 
 
 def admit(code: str, *, origin: Origin, now: datetime, email: str | None = None) -> Session:
     """`redeem`, and open the invitee's session in the same transaction. Raises as `redeem` does."""
-    redemption = _redeem(code, origin, now, email)
+    redemption = adopted(_redeem(code, origin, now, email))
     session = sessions.open_for_redemption(redemption, origin=origin, now=now)
     db.session.commit()
     return session
@@ -118,8 +118,8 @@ def _redeem(code: str, origin: Origin, now: datetime, email: str | None) -> Rede
     def use(invitation: Invitation, redemption: UUID | None) -> Redemption:
         if redemption is not None:
             # Either a revocation that runs beside us ends our session too, or we see it here.
-            _require_not_over(_as_it_is(invitation, with_for_update={"read": True}), now)
-            return db.session.get_one(Redemption, redemption)
+            _require_not_over(_as_it_is(invitation, kept=True), now)
+            return _redemption(redemption)
         _require_active(invitation, now)
         if invitation.grants_role is not None:
             raise StaffInvitation
@@ -144,17 +144,10 @@ def _try(
     except CodeRefused as refusal:
         _fail(refusal, origin, now)
     except PortalError:  # not a wrong code: it costs no try
-        db.session.rollback()
+        transactions.rollback()
         raise
-    attempts.succeed(origin, now=now)
-    if redemption.at == now:
-        audit.record(
-            "invitation.redeemed",
-            now=now,
-            origin=origin,
-            actor=redemption.account_id,
-            subject=redemption.invitation_id,
-        )
+    if before is not None:
+        attempts.succeed(origin)
     return redemption
 
 
@@ -163,7 +156,7 @@ def _fail(refusal: CodeRefused, origin: Origin, now: datetime) -> NoReturn:
     audit.record("code.refused", now=now, origin=origin, reason=refusal.name, tries_left=left)
     if not left:
         audit.record("device.locked", now=now, origin=origin)
-    db.session.commit()
+    transactions.commit()
     if not left:
         raise LockedOut(now + timedelta(minutes=settings.lockout_minutes)) from refusal
     refusal.tries_left = left
@@ -211,9 +204,24 @@ def _everything_about_a_code(secrets: int) -> LookUp:
     )
 
 
-def _as_it_is(invitation: Invitation, **options: Any) -> Invitation:
-    """The invitation as the database has it by now."""
-    return db.session.get_one(Invitation, invitation.id, populate_existing=True, **options)
+def _as_it_is(invitation: Invitation, *, kept: bool = False) -> Invitation:
+    """The invitation as the database has it by now; `kept`, nobody changes it meanwhile."""
+    ((row),) = (_KEPT if kept else _NOW).rows({"id": invitation.id})
+    return entity_of_row(Invitation, row)
+
+
+def _redemption(id: UUID) -> Redemption:
+    ((row),) = _ADMITTED.rows({"id": id})
+    return entity_of_row(Redemption, row)
+
+
+def _all_of(table: type[Invitation | Redemption]) -> sa.Select[Any]:
+    return sa.select(*table.__table__.c).where(table.id == sa.bindparam("id"))
+
+
+_NOW = Statement(_all_of(Invitation))
+_KEPT = Statement(_all_of(Invitation).with_for_update(read=True))
+_ADMITTED = Statement(_all_of(Redemption))
 
 
 def _take_a_use(
@@ -236,17 +244,23 @@ def _take_a_use(
         "email": account.email if account else email,
         "account_id": account.id if account else None,
     }
-    _ADMIT.rows(row)
-    redemption = entity(Redemption, row)
-    db.session.add(redemption)
-    return redemption
+    event = audit.event(
+        "invitation.redeemed",
+        now=now,
+        origin=origin,
+        actor=account.id if account else None,
+        subject=invitation.id,
+    )
+    _ADMIT.rows(row | attempts.over(origin) | event)
+    transactions.on_commit(partial(audit.announce, "invitation.redeemed"))
+    return entity(Redemption, row)
 
 
 def _sign_for(
     redemption: UUID, invitation: Invitation, account: Account, now: datetime
 ) -> Redemption:
     """Write the account beside the redemption that let its device in."""
-    _require_not_over(_as_it_is(invitation, with_for_update={"read": True}), now)
+    _require_not_over(_as_it_is(invitation, kept=True), now)
     signed = db.session.execute(
         sa.update(Redemption)
         .where(Redemption.id == redemption, Redemption.account_id.is_(None))
@@ -255,7 +269,7 @@ def _sign_for(
     ).first()
     if signed is None:
         raise InvitationUsed
-    return db.session.get_one(Redemption, redemption)
+    return _redemption(redemption)
 
 
 _MOMENT = sa.bindparam("moment", type_=UTCDateTime)
@@ -270,7 +284,7 @@ _TAKE = Statement(
     .values(uses=Invitation.uses + 1)
     .returning(Invitation.id)
 )
-_ADMIT = Statement(sa.insert(Redemption))
+_ADMIT = Statement(sa.insert(Redemption), along=[attempts.SUCCEED, audit.INSERT])
 
 
 def _explain(invitation: Invitation, now: datetime) -> NoReturn:

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from portal.domain import audit, departures, installation, previews
+from portal.domain import audit, chain, departures, installation, previews
 from portal.domain.origin import NOBODY, Origin
 from portal.extensions import Base, db
 from portal.models import (
@@ -51,6 +51,7 @@ def prune(*, now: datetime, origin: Origin = NOBODY) -> dict[str, int]:
 
     Commits many times. The ledger and the audit log keep their rows, and lose addresses only.
     """
+    chain.catch_up()
     counts = {sweep.name: _repeated(partial(_sweep_chunk, sweep)) for sweep in _sweeps(now)}
     counts["unconfirmed_accounts"] = _repeated(partial(_drop_unconfirmed_chunk, now))
     counts["imports"] = previews.forget_unconfirmed(now=now)

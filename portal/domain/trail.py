@@ -13,7 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
-from portal.domain import audit, formulas
+from portal.domain import audit, chain, formulas
 from portal.domain.errors import NotAllowed
 from portal.domain.origin import Origin
 from portal.extensions import db
@@ -68,7 +68,8 @@ class Page:
 
 
 def find(query: Query) -> Page:
-    """One page of the events `query` asks for."""
+    """One page of the events `query` asks for. Commits."""
+    chain.catch_up()
     events = _statement(query).limit(query.size + 1)
     is_forward = query.after is None
     events = events.order_by(AuditEvent.number.desc() if is_forward else AuditEvent.number)
@@ -89,7 +90,8 @@ def find(query: Query) -> Page:
 
 
 def actions() -> list[str]:
-    """The kinds of events that happened lately, in order."""
+    """The kinds of events that happened lately, in order. Commits."""
+    chain.catch_up()
     recent = sa.select(AuditEvent.action).order_by(AuditEvent.number.desc()).limit(RECENT)
     kinds = sa.select(recent.subquery().c.action).distinct()
     return sorted(db.session.scalars(kinds))
@@ -104,7 +106,7 @@ def export(query: Query, *, by: Account, origin: Origin, now: datetime) -> Itera
     if not by.may(Role.OWNER):
         raise NotAllowed
     audit.record("audit.exported", now=now, origin=origin, actor=by.id)
-    db.session.commit()
+    chain.catch_up()
     return _rows(query)
 
 

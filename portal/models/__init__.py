@@ -1,9 +1,9 @@
 """The tables, and the questions a row can answer about itself."""
 
-from portal.models.account import Account, Installation, Role
+from portal.models.account import Account, Installation, IssuedCount, Role
 from portal.models.api_token import ApiToken, IssueReceipt, Scope
 from portal.models.attempt_counter import AttemptCounter
-from portal.models.audit import AuditEvent, AuditHead
+from portal.models.audit import AuditEvent, AuditHead, UnlinkedEvent
 from portal.models.avatar import Avatar
 from portal.models.batch import Batch, BatchRow, BatchState, BatchUpload
 from portal.models.invitation import Invitation, Redemption, Status
@@ -30,6 +30,7 @@ __all__ = [
     "Invitation",
     "InvitationRequest",
     "IssueReceipt",
+    "IssuedCount",
     "Letter",
     "Mail",
     "MailRefusal",
@@ -47,5 +48,6 @@ __all__ = [
     "SigningKey",
     "Status",
     "Surface",
+    "UnlinkedEvent",
     "Verification",
 ]

@@ -112,3 +112,16 @@ class Installation(Base):
     key_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
     backed_up_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     pruned_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class IssuedCount(Base):
+    """How many invitations an account issued one by one: the sum of its slots.
+
+    Those of whole batches, and of former versions, are in `Account.invitations_issued`.
+    """
+
+    __tablename__ = "issued_count"
+
+    account_id: Mapped[UUID] = mapped_column(sa.ForeignKey("account.id"), primary_key=True)
+    slot: Mapped[int] = mapped_column(sa.SmallInteger, primary_key=True, autoincrement=False)
+    issued: Mapped[int]

@@ -15,15 +15,18 @@ class AuditEvent(Base):
     """Who did what to what, and the hash that ties it to every event before.
 
     `address` may be erased later; its digest stays in the chain, so that the chain still verifies.
+    Events of the time before they were recorded unlinked have no `id`.
     """
 
     __tablename__ = "audit_event"
     __table_args__ = (
         sa.Index("ix_audit_event_subject", "subject_id", "number"),
         sa.Index("ix_audit_event_at", "at"),
+        sa.Index("uq_audit_event_id", "id", unique=True),
     )
 
     number: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    id: Mapped[UUID | None]
     at: Mapped[datetime] = mapped_column(UTCDateTime)
     action: Mapped[str] = mapped_column(sa.String(48))
     actor_id: Mapped[UUID | None]
@@ -33,6 +36,29 @@ class AuditEvent(Base):
     address_digest: Mapped[str] = mapped_column(sa.String(64))
     details: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
     hash: Mapped[str] = mapped_column(sa.String(64))
+
+
+class UnlinkedEvent(Base):
+    """An event as its verb committed it, before it has a place in the chain.
+
+    `seal` is its keyed digest; `position` the order in which events were recorded, so that of two
+    verbs that waited for each other the second comes second.
+    """
+
+    __tablename__ = "audit_unlinked"
+
+    position: Mapped[int] = mapped_column(
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True
+    )
+    id: Mapped[UUID]
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    action: Mapped[str] = mapped_column(sa.String(48))
+    actor_id: Mapped[UUID | None]
+    subject_id: Mapped[UUID | None]
+    device: Mapped[str | None] = mapped_column(sa.String(64))
+    address: Mapped[str | None] = mapped_column(sa.String(45))
+    details: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
+    seal: Mapped[bytes] = mapped_column(sa.LargeBinary(32))
 
 
 class AuditHead(Base):

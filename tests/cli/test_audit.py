@@ -4,7 +4,7 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
-from portal.domain import audit
+from portal.domain import audit, chain
 from portal.extensions import db
 from tests import factories
 from tests.conftest import run_sql
@@ -30,6 +30,7 @@ def test_a_whole_chain_is_said_to_be_whole_and_where_it_ends(app: Flask) -> None
 def test_the_first_broken_link_is_named(app: Flask) -> None:
     factories.owner()
     factories.owner(username="oscar")
+    chain.catch_up()
     run_sql("UPDATE audit_event SET address = '198.51.100.9' WHERE number = 2")
 
     result = run(app, "verify")

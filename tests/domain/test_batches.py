@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from portal.domain import audit, batches, codes, redemptions, stories
+from portal.domain import batches, chain, codes, redemptions, stories
 from portal.domain.batches import Draft
 from portal.domain.errors import BadInput, CodeRefused, NotAllowed, NotFound
 from portal.domain.invitations import Terms
@@ -216,7 +216,7 @@ def test_a_batch_is_remembered_from_its_beginning(olivia: Account) -> None:
     [issued, *_] = batches.issued(batch.id)
     told = [entry.event.action for entry in stories.of_invitation(issued)]
     assert told == ["batch.created", "batch.issued"]
-    assert audit.first_broken_link() is None
+    assert chain.first_broken_link() is None
 
 
 def test_times_of_batches_are_stored_as_all_others(olivia: Account) -> None:

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from portal.domain import (
     accounts,
-    audit,
     avatars,
+    chain,
     departures,
     own_data,
     redemptions,
@@ -120,7 +120,7 @@ def test_an_erased_person_is_gone_and_the_chain_still_verifies(mia: Account) -> 
         assert db.session.scalars(rows).all() == []
     entry = db.session.scalars(sa.select(Redemption)).one()
     assert (entry.account_id, entry.email, entry.address) == (mia.id, None, None)
-    assert audit.first_broken_link() is None
+    assert chain.first_broken_link() is None
 
 
 def test_whoever_was_erased_may_come_again(mia: Account) -> None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import audit, batches, redemptions
+from portal.domain import batches, chain, redemptions
 from portal.domain.invitations import Terms
 from portal.extensions import db
 from portal.models import Account, Batch, BatchRow, BatchState, Invitation
@@ -90,7 +90,7 @@ def assert_whole(batch: UUID, olivia: Account) -> None:
     assert olivia.invitations_issued == SIZE
     first, *_ = batches.issued(batch)
     assert redemptions.redeem(factories.code_of(first), origin=factories.device(), now=utcnow())
-    assert audit.first_broken_link() is None
+    assert chain.first_broken_link() is None
 
 
 # case 73

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from portal.clock import utcnow
-from portal.domain import attempts
+from portal.domain import attempts, chain
 from portal.extensions import db
 from portal.models import Account, AuditEvent
 from tests import factories
@@ -85,6 +85,7 @@ def _revoke_and_extend(url: str, olivia: Account) -> list[str]:
 
 
 def _events_of(invitation: UUID) -> list[str]:
+    chain.catch_up()
     done = ("invitation.revoked", "invitation.extended")
     of_it = sa.select(AuditEvent.action).where(
         AuditEvent.subject_id == invitation, AuditEvent.action.in_(done)

@@ -11,6 +11,7 @@ from flask import Flask
 from httpx import Response
 
 from portal.clock import utcnow
+from portal.domain import chain
 from portal.extensions import db
 from portal.models import Account, AuditEvent, Redemption, Session
 from tests import factories
@@ -210,6 +211,7 @@ def _living_sessions_after_return(olivia: Account, devices: list[Browser], staff
 
 def _redeemed_after_revocation(invitation: UUID) -> int:
     """How many redemptions committed after the revocation: the audit log is in that order."""
+    chain.catch_up()
     revoked = (
         sa.select(AuditEvent.number)
         .where(AuditEvent.action == "invitation.revoked", AuditEvent.subject_id == invitation)

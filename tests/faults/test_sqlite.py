@@ -9,7 +9,7 @@ import pytest
 
 from portal import create_app
 from portal.clock import utcnow
-from portal.domain import audit
+from portal.domain import chain
 from portal.extensions import db
 from tests import factories
 from tests.conftest import make_settings, migrate
@@ -42,7 +42,7 @@ def test_thirty_two_writers_never_find_the_database_locked(file: str) -> None:
 
     assert answers == {200: 2 * WRITERS, 422: 3 * WRITERS, 303: WRITERS}
     assert uses(invitation.id) == ledger(invitation.id) == WRITERS
-    assert audit.first_broken_link() is None
+    assert chain.first_broken_link() is None
 
 
 # case 27, its control

@@ -396,6 +396,7 @@ def _write_down(invitation: Invitation, origin: Origin, now: datetime) -> Redemp
     redemption = Redemption(invitation_id=invitation.id, device=origin.device_digest, at=now)
     db.session.add(redemption)
     db.session.flush()
+    audit.record("invitation.redeemed", now=now, origin=origin, subject=invitation.id)
     return redemption
 
 

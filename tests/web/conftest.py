@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import accounts
+from portal.domain import accounts, chain
 from portal.extensions import db
 from portal.models import Role
 from tests import factories
@@ -115,6 +115,7 @@ def ask(app: Flask) -> Callable[[sa.Select[Any]], list[Any]]:
 
     def ask(question: sa.Select[Any]) -> list[Any]:
         with app.app_context():
+            chain.catch_up()
             return list(db.session.scalars(question))
 
     return ask

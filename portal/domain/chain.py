@@ -1,0 +1,248 @@
+"""The chain of the audit log: each event is linked to the one before it by a keyed hash.
+
+A verb commits its events unlinked, each under a seal of its own; `link` gives them their places at
+the end of the chain, many at once. Were each verb to do so itself, it would hold the end of the
+chain until it is committed, and all others would wait for it. Whoever owns the database can cut off
+what is last, linked or not, but forge nothing.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC
+from hashlib import sha256
+from hmac import compare_digest, digest
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from portal.domain import keys
+from portal.extensions import db
+from portal.models import AuditEvent, AuditHead, UnlinkedEvent
+from portal.statements import Statement
+
+LINKED_AT_ONCE = 500
+
+
+class End(NamedTuple):
+    """Where the chain ends. Noted elsewhere, it shows later that nothing was cut off."""
+
+    number: int
+    hash: str
+
+
+def seal(event: Mapping[str, Any]) -> bytes:
+    """The keyed digest (32 bytes) of an event that is not linked yet, by its columns."""
+    return digest(keys.derive("audit seal"), _sealed_content(event), "sha256")
+
+
+def link() -> None:
+    """Link the events there are. Takes part in the caller's transaction; others who link wait."""
+    for _ in _links():
+        pass
+
+
+def catch_up() -> int:
+    """`link` before the log is read, and commit; nothing else may be under way.
+
+    Returns how many events stand there that the portal never recorded, or has linked already:
+    somebody who has the database but not the key put them there. They are not linked.
+    """
+    refused = 0
+    for unfit in _links():
+        db.session.commit()
+        refused += unfit
+    db.session.commit()
+    return refused
+
+
+def end() -> End:
+    """Where the chain ends by now."""
+    catch_up()
+    head = _head()
+    return End(head.number, head.hash)
+
+
+def leads_through(number: int, hash: str) -> bool:
+    """Whether event `number` has that hash: a chain that was cut off and grown again has not."""
+    found = sa.select(AuditEvent.hash).where(AuditEvent.number == number)
+    return db.session.scalar(found) == hash
+
+
+def first_broken_link() -> int | None:
+    """The number of the first event that was changed, or after which one is missing; None if whole.
+
+    An address may have been erased (retention); one that is still there must fit its digest. Events
+    that cannot be linked break the chain where it ends.
+    """
+    refused = catch_up()
+    head = _head()
+    broken = _first_broken_link(head, vouched=_vouched(head))
+    return head.number + 1 if broken is None and refused else broken
+
+
+def vouch() -> tuple[int | None, int]:
+    """Accept the events so far that have no key. Takes part in the caller's transaction.
+
+    Returns the first broken link, which nobody can vouch for (None: the chain is whole from now
+    on), and how many events there are.
+    """
+    link()
+    head = db.session.scalars(sa.select(AuditHead).with_for_update()).one()
+    broken = _first_broken_link(head, vouched=head.number)
+    if broken is None:
+        head.vouched, head.voucher = head.number, _vouchers(head.number, head.hash)[0]
+    return broken, head.number
+
+
+_IS_ANY = Statement(sa.select(sa.exists().where(UnlinkedEvent.position > sa.bindparam("last"))))
+# An update even where nothing changes: it locks on both engines.
+_LOCK = Statement(
+    sa.update(AuditHead).values(number=AuditHead.number).returning(AuditHead.number, AuditHead.hash)
+)
+_NEXT = Statement(
+    sa.select(*UnlinkedEvent.__table__.c)
+    .where(UnlinkedEvent.position > sa.bindparam("last"))
+    .order_by(UnlinkedEvent.position)
+    .limit(sa.literal_column(str(LINKED_AT_ONCE), sa.Integer))
+)
+_COLUMNS = UnlinkedEvent.__table__.c.keys()
+
+
+def _links() -> Iterator[int]:
+    """Link some, and say how many of those looked at were refused; again, until all were."""
+    last = 0
+    while _IS_ANY.first({"last": last}) == [True]:
+        ((number, previous),) = _LOCK.rows({})
+        rows = [dict(zip(_COLUMNS, row, strict=True)) for row in _NEXT.rows({"last": last})]
+        if not rows:  # somebody else has linked them meanwhile
+            return
+        fit = _fit(rows)
+        _append(fit, End(number, previous))
+        last = rows[-1]["position"]
+        yield len(rows) - len(fit)
+
+
+def _fit(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that the portal recorded, and has not linked before."""
+    ids = [row["id"] for row in rows]
+    known = set(db.session.scalars(sa.select(AuditEvent.id).where(AuditEvent.id.in_(ids))))
+    fit = []
+    for row in rows:
+        if row["id"] not in known and _is_sealed(row):
+            known.add(row["id"])
+            fit.append(row)
+    return fit
+
+
+def _is_sealed(row: Mapping[str, Any]) -> bool:
+    content = _sealed_content(row)
+    return any(
+        compare_digest(row["seal"], digest(key, content, "sha256"))
+        for key in keys.derive_all("audit seal")
+    )
+
+
+def _append(rows: Sequence[Mapping[str, Any]], end: End) -> None:
+    if not rows:
+        return
+    last, previous = end
+    events = []
+    for number, row in enumerate(rows, last + 1):
+        event = {name: value for name, value in row.items() if name not in {"position", "seal"}}
+        event |= {"number": number, "address_digest": _address_digest(row["address"], number)}
+        event["hash"] = previous = _keyed(_content(event, previous))
+        events.append(event)
+    db.session.execute(sa.insert(AuditEvent), events)
+    positions = [row["position"] for row in rows]
+    db.session.execute(sa.delete(UnlinkedEvent).where(UnlinkedEvent.position.in_(positions)))
+    db.session.execute(sa.update(AuditHead).values(number=last + len(rows), hash=previous))
+
+
+def _head() -> AuditHead:
+    return db.session.scalars(sa.select(AuditHead).execution_options(populate_existing=True)).one()
+
+
+def _first_broken_link(head: AuditHead, *, vouched: int) -> int | None:
+    previous, expected = "", 1
+    for event in _all():
+        content = _content(event, previous)
+        if event["number"] != expected or not _fits(event, content, keyed=expected > vouched):
+            return expected
+        address = event["address"]
+        if address and event["address_digest"] not in _address_digests(address, expected):
+            return expected
+        previous, expected = event["hash"], expected + 1
+    return None if (head.number, head.hash) == (expected - 1, previous) else expected
+
+
+def _vouched(head: AuditHead) -> int:
+    """Up to where the chain may be of the time before it had a key: as the migration sealed it."""
+    if not head.vouched or head.voucher is None:
+        return 0
+    last = db.session.scalar(sa.select(AuditEvent.hash).where(AuditEvent.number == head.vouched))
+    return head.vouched if head.voucher in _vouchers(head.vouched, last or "") else 0
+
+
+def _vouchers(number: int, last: str) -> list[bytes]:
+    text = f"{number} {last}".encode()
+    return [digest(key, text, "sha256") for key in keys.derive_all("audit voucher")]
+
+
+def _fits(event: sa.RowMapping, content: bytes, *, keyed: bool) -> bool:
+    if not keyed and event["hash"] == sha256(content).hexdigest():
+        return True
+    return any(
+        event["hash"] == digest(key, content, "sha256").hex()
+        for key in keys.derive_all("audit chain")
+    )
+
+
+def _all() -> Iterator[sa.RowMapping]:
+    in_order = sa.select(*AuditEvent.__table__.c).order_by(AuditEvent.number)
+    # Reading may stop at the first broken link; Postgres would keep its cursor open.
+    with db.session.execute(in_order.execution_options(yield_per=1000)) as events:
+        yield from events.mappings()
+
+
+def _keyed(content: bytes) -> str:
+    return digest(keys.derive("audit chain"), content, "sha256").hex()
+
+
+def _content(event: Mapping[str, Any] | sa.RowMapping, previous: str) -> bytes:
+    """What the hash of an event covers. Those of the time before events had ids have none here."""
+    return _json(
+        previous,
+        event["number"],
+        *([] if event["id"] is None else [str(event["id"])]),
+        *_told(event),
+        event["device"],
+        event["address_digest"],
+        event["details"],
+    )
+
+
+def _sealed_content(event: Mapping[str, Any]) -> bytes:
+    told = _told(event)
+    return _json(str(event["id"]), *told, event["device"], event["address"], event["details"])
+
+
+def _told(event: Mapping[str, Any] | sa.RowMapping) -> tuple[str, ...]:
+    at = event["at"].astimezone(UTC).isoformat()
+    return at, event["action"], str(event["actor_id"]), str(event["subject_id"])
+
+
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
+def _json(*values: object) -> bytes:
+    return _JSON.encode(values).encode()
+
+
+def _address_digest(address: str | None, number: int) -> str:
+    """Keyed, and different for each event: erasing the address really erases it."""
+    return _address_digests(address or "", number)[0]
+
+
+def _address_digests(address: str, number: int) -> list[str]:
+    text = f"{number} {address}".encode()
+    return [digest(key, text, "sha256").hex() for key in keys.derive_all("audit address")]

@@ -1,0 +1,63 @@
+"""How many invitations an account has issued: counted as they are, for a million are many to count.
+
+The count is the sum of a few rows, one of which is taken at random: were it one row, whoever issues
+would wait there for the one before, and for the disk.
+"""
+
+import random
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from portal.extensions import db
+from portal.models import Account, IssuedCount
+
+SLOTS = 16
+
+# Goes along with what issues an invitation; `of` are its parameters.
+COUNT = (
+    sa.text("""
+    INSERT INTO issued_count AS counted (account_id, slot, issued) VALUES (:issuer, :slot, 1)
+    ON CONFLICT (account_id, slot) DO UPDATE SET issued = counted.issued + 1
+    """)
+    .bindparams(sa.bindparam("issuer", type_=IssuedCount.account_id.type))
+    .columns()
+)
+
+
+def of(issuer: Account) -> dict[str, Any]:
+    """The parameters of `COUNT`."""
+    return {"issuer": issuer.id, "slot": random.randrange(SLOTS)}  # noqa: S311 - no secret
+
+
+def add(issuer: UUID, issued: int) -> None:
+    """Count many at once. Takes part in the caller's transaction."""
+    counted = sa.update(Account).where(Account.id == issuer)
+    db.session.execute(
+        counted.values(invitations_issued=Account.invitations_issued + issued).execution_options(
+            synchronize_session=False
+        )
+    )
+
+
+def issued(issuer: UUID | None = None) -> int:
+    """How many there are in all, of one account or of all."""
+    many, slots = sa.select(_sum(Account.invitations_issued)), sa.select(_sum(IssuedCount.issued))
+    if issuer:
+        many, slots = many.where(Account.id == issuer), slots.where(_is_of(issuer))
+    total = sa.select(many.scalar_subquery() + slots.scalar_subquery())
+    return int(db.session.scalars(total).one())
+
+
+def one_by_one(issuer: sa.BindParameter[UUID]) -> sa.ScalarSelect[int]:
+    """An expression for those that `COUNT` counted: beside `Account.invitations_issued`."""
+    return sa.select(_sum(IssuedCount.issued)).where(_is_of(issuer)).scalar_subquery()
+
+
+def _sum(column: Any) -> sa.ColumnElement[int]:
+    return sa.func.coalesce(sa.func.sum(column), 0)
+
+
+def _is_of(issuer: sa.BindParameter[UUID] | UUID) -> sa.ColumnElement[bool]:
+    return sa.and_(IssuedCount.account_id == issuer)
