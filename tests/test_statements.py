@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 import sqlalchemy as sa
+from flask import current_app
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from portal.extensions import db
@@ -70,6 +71,36 @@ def test_what_goes_along_with_a_statement_is_done_with_it_or_both_are_not() -> N
 
     db.session.refresh(owner)
     assert (owner.username, hits()) == ("oscar", 1)
+
+
+def test_a_statement_at_once_is_committed_beside_the_session() -> None:
+    assert ADD.at_once(COUNTER) == []
+    db.session.rollback()
+
+    assert hits() == 1
+    with pytest.raises(IntegrityError):
+        ADD.at_once(COUNTER)
+    assert hits() == 1
+
+
+def test_what_goes_along_at_once_is_done_with_it_or_both_are_not() -> None:
+    owner = factories.owner()
+
+    assert RENAME_AND_ADD.at_once({**COUNTER, "name": "oscar"}) == [["oscar"]]
+    with pytest.raises(IntegrityError):
+        RENAME_AND_ADD.at_once({**COUNTER, "name": "otto"})
+
+    db.session.refresh(owner)
+    assert (owner.username, hits()) == ("oscar", 1)
+
+
+def test_a_statement_at_once_replaces_a_connection_that_was_lost() -> None:
+    current_app.extensions["portal.connections"].current().close()
+    assert ADD.at_once(COUNTER) == []
+    current_app.extensions["portal.connections"].current().close()
+    assert RENAME_AND_ADD.at_once({**COUNTER, "key": "tries/two", "name": "oscar"}) == []
+
+    assert db.session.scalar(sa.select(sa.func.count(AttemptCounter.key))) == 2
 
 
 def test_a_lost_connection_is_named_by_sqlalchemy_and_replaced(engine: str) -> None:

@@ -138,6 +138,7 @@ def _cells(entry: Entry) -> list[str]:
 def _statement(query: Query) -> sa.Select[*tuple[Any, ...]]:
     return (
         sa.select(AuditEvent, _Actor.username, _Person.username, Batch.name, Invitation)
+        .select_from(AuditEvent)  # said, since threads that compile it at once may not find it out
         .outerjoin(_Actor, _Actor.id == AuditEvent.actor_id)
         .outerjoin(_Person, _Person.id == AuditEvent.subject_id)
         .outerjoin(Batch, Batch.id == AuditEvent.subject_id)

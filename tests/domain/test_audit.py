@@ -10,10 +10,12 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError
 
+from portal import worker
 from portal.domain import audit, chain
 from portal.domain.origin import Origin
 from portal.extensions import db
-from portal.models import AuditEvent, AuditHead
+from portal.models import AuditEvent, AuditHead, UnlinkedEvent
+from portal.statements import Statement
 from tests import factories
 from tests.conftest import columns_of, run_sql
 from tests.domain.outcomes import stored
@@ -309,3 +311,97 @@ def test_not_even_the_portal_can_change_an_event(five_events: None) -> None:
         db.session.commit()
 
     assert stored(event).action == "tea.poured"
+
+
+def unlinked(*statements: str) -> None:
+    """Two events that are not linked yet; then what somebody does who owns the database."""
+    for cup in (6, 7):
+        audit.record("tea.poured", now=NOW, origin=PHONE, cup=cup)
+    db.session.commit()
+    for statement in statements:
+        run_sql(statement)
+
+
+def test_events_are_linked_in_the_order_in_which_they_were_recorded(five_events: None) -> None:
+    unlinked()
+
+    assert chain.catch_up() == 0
+    assert [event.details["cup"] for event in audit.latest(9)] == [7, 6, 5, 4, 3, 2, 1]
+    assert chain.first_broken_link() is None
+    assert db.session.scalars(sa.select(UnlinkedEvent)).all() == []
+
+
+def test_more_events_than_are_linked_at_once_are_linked_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    some = sa.select(*UnlinkedEvent.__table__.c).where(
+        UnlinkedEvent.position > sa.bindparam("last")
+    )
+    two = some.order_by(UnlinkedEvent.position).limit(2)
+    monkeypatch.setattr(chain, "_NEXT", Statement(two))
+    for cup in range(5):
+        audit.record("tea.poured", now=NOW, cup=cup)
+    db.session.commit()
+
+    assert [event.details["cup"] for event in audit.latest(9)] == [4, 3, 2, 1, 0]
+    assert chain.first_broken_link() is None
+
+
+def test_to_link_within_a_transaction_that_is_undone_changes_nothing(five_events: None) -> None:
+    unlinked()
+
+    chain.link()
+    db.session.rollback()
+
+    assert len(db.session.scalars(sa.select(UnlinkedEvent)).all()) == 2
+    assert chain.first_broken_link() is None
+    assert chain.end().number == 7
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "action = 'tea.spilt'",
+        "at = '2020-01-01 00:00:00.000000'",
+        "device = 'another'",
+        "address = '192.0.2.2'",
+        "details = '{}'",
+    ],
+)
+def test_an_event_that_was_changed_before_it_was_linked_is_found(
+    five_events: None, change: str
+) -> None:
+    first = "WHERE position = (SELECT min(position) FROM audit_unlinked)"
+    unlinked(f"UPDATE audit_unlinked SET {change} {first}")  # noqa: S608 - our own words
+
+    assert chain.first_broken_link() == 7
+    assert chain.catch_up() == 1
+    assert [event.details["cup"] for event in audit.latest(2)] == [7, 5]
+
+
+def test_an_event_that_is_made_up_is_not_linked(five_events: None) -> None:
+    made_up = UnlinkedEvent(id=uuid4(), at=NOW, action="tea.spilt", details={}, seal=b"32 bytes")
+    db.session.add(made_up)
+    db.session.commit()
+
+    assert chain.first_broken_link() == 6
+    assert chain.end().number == 5
+
+
+def test_an_event_is_not_linked_twice(five_events: None) -> None:
+    run_sql("CREATE TABLE kept AS SELECT * FROM audit_unlinked")
+    unlinked("INSERT INTO kept SELECT * FROM audit_unlinked")
+    chain.catch_up()
+    run_sql("INSERT INTO audit_unlinked SELECT * FROM kept")
+    run_sql("DROP TABLE kept")
+
+    assert chain.first_broken_link() == 8
+    assert chain.end().number == 7
+
+
+def test_the_worker_links_what_nobody_reads(five_events: None) -> None:
+    unlinked()
+
+    worker.link_events()
+
+    assert db.session.scalars(sa.select(UnlinkedEvent)).all() == []

@@ -24,7 +24,16 @@ from portal.domain.errors import (
     NotAllowed,
 )
 from portal.extensions import db
-from portal.models import Account, AuditEvent, Mail, Redemption, Role, Session, Verification
+from portal.models import (
+    Account,
+    AuditEvent,
+    Mail,
+    Redemption,
+    Role,
+    Session,
+    UnlinkedEvent,
+    Verification,
+)
 from tests import factories
 from tests.domain.outcomes import refused, stored
 from tests.factories import NOW, PASSWORD, code_of, device, mails_to
@@ -116,6 +125,7 @@ def test_an_erased_person_is_gone_and_the_chain_still_verifies(mia: Account) -> 
         sa.select(Verification).where(Verification.account_id == mia.id),
         sa.select(Mail).where(Mail.recipient == "mia@example.org"),
         sa.select(AuditEvent).where(AuditEvent.actor_id == mia.id, AuditEvent.address.is_not(None)),
+        sa.select(UnlinkedEvent).where(UnlinkedEvent.address.is_not(None)),
     ):
         assert db.session.scalars(rows).all() == []
     entry = db.session.scalars(sa.select(Redemption)).one()

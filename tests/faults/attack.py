@@ -73,6 +73,10 @@ class Browser:
         """Clear the cookie the lockout knows this device by."""
         self._client.cookies.delete("device")
 
+    def visit(self, path: str) -> httpx.Response:
+        """GET a page."""
+        return self._client.get(path)
+
     def submit(
         self, path: str, headers: dict[str, str] | None = None, **fields: str
     ) -> httpx.Response:

@@ -10,12 +10,13 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from flask import Flask
-from flask_migrate import upgrade
+from flask_migrate import downgrade, upgrade
 from sqlalchemy.engine import make_url
 
 from portal import create_app
-from portal.domain import attempts, audit, chain, codes, redemptions
+from portal.domain import attempts, audit, chain, codes, invitations, redemptions, totals
 from portal.domain.errors import InvitationUsed, LockedOut
+from portal.domain.invitations import Terms
 from portal.domain.origin import Origin
 from portal.extensions import Base, db
 from portal.models import (
@@ -172,6 +173,26 @@ def test_nobody_changes_an_event_of_before(former: Flask) -> None:
     db.session.commit()
 
     assert chain.first_broken_link() == 1
+
+
+def test_to_go_back_waits_until_events_are_linked_and_keeps_the_counts(
+    former: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    olivia = db.session.scalars(sa.select(Account)).one()
+    invitations.issue(Terms(), by=olivia, origin=device("desk"), now=NOW)
+    with pytest.raises(SystemExit):
+        downgrade(revision="0004")
+    assert "audit verify" in caplog.text
+    db.session.rollback()
+    chain.catch_up()
+
+    downgrade(revision="0004")
+
+    issued = db.session.scalar(sa.text("SELECT invitations_issued FROM account"))
+    assert issued == 1
+    db.session.commit()
+    upgrade()
+    assert totals.issued(olivia.id) == 1
 
 
 def drop_trigger() -> None:

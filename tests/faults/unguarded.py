@@ -6,7 +6,7 @@ breaks the promise here. Each naive version pauses between its look and its writ
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +23,7 @@ from portal.domain import (
     accounts,
     attempts,
     audit,
+    chain,
     credentials,
     departures,
     invitations,
@@ -50,6 +51,7 @@ from portal.extensions import db, lockout
 from portal.limits_storage import at
 from portal.models import (
     Account,
+    AuditHead,
     Installation,
     Invitation,
     Mail,
@@ -60,6 +62,7 @@ from portal.models import (
     Session,
     Verification,
 )
+from portal.statements import Row, Statement
 
 PAUSE = 0.1  # seconds: longer than a password takes to hash on a busy machine
 
@@ -156,6 +159,18 @@ def submits_side_by_side() -> None:
         return take(*values, **who)
 
     redemptions._take_a_use = take_late
+
+
+def chain_end_read_first() -> None:
+    """Read where the chain ends, and link behind that."""
+    end = Statement(sa.select(AuditHead.number, AuditHead.hash))
+
+    def read(values: dict[str, Any]) -> Sequence[Row]:
+        found = end.rows(values)
+        time.sleep(PAUSE)
+        return found
+
+    chain._LOCK = SimpleNamespace(rows=read)
 
 
 def owner_read_then_written() -> None:
@@ -410,6 +425,7 @@ NAIVE: dict[str, Callable[[], None]] = {
         revocation_read_once,
         return_read_once,
         submits_side_by_side,
+        chain_end_read_first,
         owner_read_then_written,
         email_read_then_written,
         owners_counted_first,
