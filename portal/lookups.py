@@ -5,7 +5,7 @@ shorter way of `connections`. A look-up sees what is committed, and nothing that
 committed yet.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -39,18 +39,20 @@ def entity_of_row(kind: type[Entity], row: Row) -> Entity:
 
     As nothing is missing, nothing has to be looked for that is: a third of the time.
     """
-    mapper = sa.inspect(kind)
-    found = cast(Entity, mapper.class_manager.new_instance())
+    new, columns, primary_key = _made_of(kind)
+    found = cast(Entity, new())
     values = found.__dict__
-    values.update(zip(_columns(kind), row, strict=True))
-    primary_key = tuple(values[str(column.key)] for column in mapper.primary_key)
-    sa.inspect(found).key = mapper.identity_key_from_primary_key(primary_key)
+    values.update(zip(columns, row, strict=True))
+    sa.inspect(found).key = kind, tuple([values[name] for name in primary_key]), None
     return found
 
 
 @cache
-def _columns(kind: type[Base]) -> tuple[str, ...]:
-    return tuple(kind.__table__.c.keys())
+def _made_of(kind: type[Base]) -> tuple[Callable[[], Any], tuple[str, ...], tuple[str, ...]]:
+    """What makes an instance, the names of its columns, and of those of its key."""
+    mapper = sa.inspect(kind)
+    primary_key = tuple(str(column.key) for column in mapper.primary_key)
+    return mapper.class_manager.new_instance, tuple(kind.__table__.c.keys()), primary_key
 
 
 def entity(kind: type[Entity], values: Mapping[str, Any]) -> Entity:

@@ -134,7 +134,10 @@ class _Plan:
             return []
         if self._readers is None:
             self._readers = self._readers_for(cursor.description)
-        rows = [list(row) for row in cursor.fetchall()]
+        found: Sequence[Row] = cursor.fetchall()
+        if not self._readers:
+            return found
+        rows = [list(row) for row in found]
         for row in rows:
             for place, read in self._readers:
                 if row[place] is not None:

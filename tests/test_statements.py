@@ -64,13 +64,13 @@ def test_a_statement_can_be_undone_to_a_savepoint() -> None:
 def test_what_goes_along_with_a_statement_is_done_with_it_or_both_are_not() -> None:
     owner = factories.owner()
 
-    assert RENAME_AND_ADD.first({**COUNTER, "name": "oscar"}) == ["oscar"]
+    [(renamed,)] = RENAME_AND_ADD.rows({**COUNTER, "name": "oscar"})
     with pytest.raises(IntegrityError), db.session.begin_nested():
         RENAME_AND_ADD.rows({**COUNTER, "name": "otto"})
     db.session.commit()
 
     db.session.refresh(owner)
-    assert (owner.username, hits()) == ("oscar", 1)
+    assert (renamed, owner.username, hits()) == ("oscar", "oscar", 1)
 
 
 def test_a_statement_at_once_is_committed_beside_the_session() -> None:
@@ -86,12 +86,12 @@ def test_a_statement_at_once_is_committed_beside_the_session() -> None:
 def test_what_goes_along_at_once_is_done_with_it_or_both_are_not() -> None:
     owner = factories.owner()
 
-    assert RENAME_AND_ADD.at_once({**COUNTER, "name": "oscar"}) == [["oscar"]]
+    [(renamed,)] = RENAME_AND_ADD.at_once({**COUNTER, "name": "oscar"})
     with pytest.raises(IntegrityError):
         RENAME_AND_ADD.at_once({**COUNTER, "name": "otto"})
 
     db.session.refresh(owner)
-    assert (owner.username, hits()) == ("oscar", 1)
+    assert (renamed, owner.username, hits()) == ("oscar", "oscar", 1)
 
 
 def test_a_statement_at_once_replaces_a_connection_that_was_lost() -> None:

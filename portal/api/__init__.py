@@ -1,31 +1,14 @@
 """The JSON dialects: thin blueprints over the same verbs as the pages."""
 
-from typing import Any
-
 from flask import Flask
-from flask.json.provider import DefaultJSONProvider
 
 from portal import errors
 from portal.api import docs, health, invitations, keys, kursus, mobile, okami, sadhelx
 from portal.extensions import csrf
 
 
-class JSON(DefaultJSONProvider):
-    """Fields in the order documents give them; nothing sent may exhaust the stack."""
-
-    sort_keys = False
-
-    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """What `s` holds; raises `ValueError` for what is no JSON, or nested too deeply."""
-        try:
-            return super().loads(s, **kwargs)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
-
-
 def init_app(app: Flask) -> None:
     """Hang in the blueprints. Programs carry no cookies, so there is nothing for CSRF to guard."""
-    app.json = JSON(app)
     app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}
     for module in (health, invitations, kursus, mobile, okami, sadhelx, keys, docs):
         csrf.exempt(module.blueprint)

@@ -111,7 +111,7 @@ _COLUMNS = UnlinkedEvent.__table__.c.keys()
 def _links() -> Iterator[int]:
     """Link some, and say how many of those looked at were refused; again, until all were."""
     last = 0
-    while _IS_ANY.first({"last": last}) == [True]:
+    while _is_any_beyond(last):
         ((number, previous),) = _LOCK.rows({})
         rows = [dict(zip(_COLUMNS, row, strict=True)) for row in _NEXT.rows({"last": last})]
         if not rows:  # somebody else has linked them meanwhile
@@ -120,6 +120,11 @@ def _links() -> Iterator[int]:
         _append(fit, End(number, previous))
         last = rows[-1]["position"]
         yield len(rows) - len(fit)
+
+
+def _is_any_beyond(last: int) -> bool:
+    ((found,),) = _IS_ANY.rows({"last": last})
+    return bool(found)
 
 
 def _fit(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

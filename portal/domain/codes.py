@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from hmac import digest
-from typing import Protocol
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -125,38 +124,26 @@ def seal(code: str, row: UUID) -> bytes:
     return nonce + _cipher(key).encrypt(nonce, code.encode(), row.bytes)
 
 
-class Sealed(Protocol):
-    """An invitation, or what is known of one: enough to read its code."""
-
-    @property
-    def id(self) -> UUID:
-        """Its row."""
-
-    @property
-    def sealed(self) -> bytes:
-        """Its code, under the seal of `seal`."""
-
-
 def unseal(sealed: bytes, row: UUID) -> str:
     """The code again, by the key in use or one it replaced; raises `InvalidTag` if none fits."""
-    return _unsealed(sealed, row, _ciphers())
+    return _unsealed(sealed, row.bytes, _ciphers())
 
 
-def unseal_all(rows: Iterable[Sealed]) -> list[str]:
-    """`unseal` for a page of invitations: the keys are fetched once."""
+def unseal_all(sealed: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    """`unseal` for a page of seals, each with the 16 bytes of its row: keys are fetched once."""
     ciphers = _ciphers()
-    return [_unsealed(row.sealed, row.id, ciphers) for row in rows]
+    return [_unsealed(seal, row, ciphers) for seal, row in sealed]
 
 
 def _ciphers() -> list[AESGCM]:
     return [_cipher(key) for key in keys.derive_all("invitation seal")]
 
 
-def _unsealed(sealed: bytes, row: UUID, ciphers: list[AESGCM]) -> str:
+def _unsealed(sealed: bytes, row: bytes, ciphers: list[AESGCM]) -> str:
     nonce, box = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
     for cipher in ciphers:
         try:
-            return cipher.decrypt(nonce, box, row.bytes).decode()
+            return cipher.decrypt(nonce, box, row).decode()
         except InvalidTag:
             continue
     raise InvalidTag

@@ -221,7 +221,7 @@ def read_cursor(query: Query) -> tuple[bool, tuple[Any, UUID] | None]:
     return direction == "before", (SORTS[query.sort].parse(value), UUID(row))
 
 
-def _secrets() -> list[bytes]:
+def _secrets() -> tuple[bytes, ...]:
     return keys.derive_all("history cursor")
 
 

@@ -3,7 +3,6 @@
 What invitees do with them is in `redemptions.py`; who may look at what, in `history.py`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -114,14 +113,9 @@ def reveal(invitation: Invitation, *, by: Account, origin: Origin, now: datetime
     return code_of(invitation)
 
 
-def code_of(invitation: codes.Sealed) -> str:
+def code_of(invitation: Invitation) -> str:
     """The code as people read it. The caller answers for who sees it."""
-    return codes_of([invitation])[0]
-
-
-def codes_of(listed: Sequence[codes.Sealed]) -> list[str]:
-    """`code_of` for a page of invitations."""
-    return [codes.grouped(code) for code in codes.unseal_all(listed)]
+    return codes.grouped(codes.unseal(invitation.sealed, invitation.id))
 
 
 def revoke(

@@ -10,14 +10,17 @@ from portal.config import settings
 
 def derive(purpose: str) -> bytes:
     """The 32-byte key in use for `purpose`."""
-    return _derive(settings.secrets[0], purpose)
+    return derive_all(purpose)[0]
 
 
-def derive_all(purpose: str) -> list[bytes]:
+def derive_all(purpose: str) -> tuple[bytes, ...]:
     """The key in use for `purpose`, then those it replaced (`SECRET_KEY_FALLBACKS`)."""
-    return [_derive(secret, purpose) for secret in settings.secrets]
+    return _derive_all(settings.secrets, purpose)
 
 
 @lru_cache(maxsize=64)
-def _derive(secret: str, purpose: str) -> bytes:
-    return HKDF(SHA256(), length=32, salt=None, info=purpose.encode()).derive(secret.encode())
+def _derive_all(secrets: tuple[str, ...], purpose: str) -> tuple[bytes, ...]:
+    return tuple(
+        HKDF(SHA256(), length=32, salt=None, info=purpose.encode()).derive(secret.encode())
+        for secret in secrets
+    )

@@ -9,22 +9,22 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from portal.domain import history, totals
+from portal.domain import codes, history, invitations, totals
 from portal.domain.history import Query
 from portal.extensions import db
 from portal.lookups import LookUp
-from portal.models import Account, Invitation, Status
-from portal.models.types import UTCDateTime, WireTime, one_of
+from portal.models import Account, Invitation
+from portal.models.types import UTCDateTime, wire_id, wire_time
 
 
 class Listed(NamedTuple):
-    """An invitation as its owner's programs are told of it, its times by RFC 3339."""
+    """An invitation as its owner's programs are told of it: all as text, times by RFC 3339."""
 
-    id: UUID
-    sealed: bytes
+    id: str
+    code: str
     created_at: str
     expires_at: str | None
-    status: Status
+    status: str
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ def page(query: Query, *, by: Account, now: datetime, number: int | None = None)
     else:  # what programs ask for most
         found = _all_own(query.size, backwards, position is not None).rows(values)
     total = _count(criteria, by) if criteria else _issued(by, found)
-    listed_rows = [Listed._make(row[:-1]) for row in found]
-    rows, _, has_next = history.page_of(query, listed_rows, backwards, position)
+    shown, _, has_next = history.page_of(query, list(found), backwards, position)
+    rows = _told(shown)
     if number or not has_next:
         return Listing(rows, total, None)
-    last = rows[-1].id
+    last = UUID(rows[-1].id)
     return Listing(rows, total, history.write_cursor(query, "after", last, last))
 
 
@@ -64,12 +64,20 @@ def listed(invitation: Invitation, *, now: datetime) -> Listed:
     """An invitation as its owner's programs are told of it."""
     end = invitation.expires_at
     return Listed(
-        invitation.id,
-        invitation.sealed,
+        str(invitation.id),
+        invitations.code_of(invitation),
         invitation.created_at.isoformat(),
         end.isoformat() if end else None,
         invitation.status(now),
     )
+
+
+def _told(rows: Sequence[Sequence[Any]]) -> list[Listed]:
+    seals = [(row[1], bytes.fromhex(row[0].replace("-", ""))) for row in rows]
+    return [
+        Listed(row[0], codes.grouped(code), *row[2:5])
+        for row, code in zip(rows, codes.unseal_all(seals), strict=True)
+    ]
 
 
 def _issued(by: Account, found: Sequence[Sequence[Any]]) -> int:
@@ -86,21 +94,18 @@ def _own(
 ) -> sa.Select[Any]:
     """One's own invitations; with one more than a page holds, which says whether there is another.
 
-    Behind what is `Listed`, each row has what `totals.one_by_one` says. The parameters: `owner`,
-    `moment`, and the `place` to go on from.
+    A row is an id, a sealed code, a beginning and an end, a status, and the same in each row: what
+    `totals.one_by_one` says. The parameters: `owner`, `moment`, and the `place` to go on from.
     """
     row, owner = Invitation.id, sa.bindparam("owner", type_=Invitation.created_by_id.type)
     place = sa.bindparam("place", type_=row.type)
     beyond = [row > place if backwards else row < place] if from_place else []
-    status = sa.type_coerce(
-        Invitation.status_at(sa.bindparam("moment", type_=UTCDateTime)), one_of(Status)
-    )
     columns: list[sa.ColumnElement[Any]] = [
-        Invitation.id.expression,
+        wire_id(Invitation.id),
         Invitation.sealed.expression,
-        sa.type_coerce(Invitation.created_at, WireTime),
-        sa.type_coerce(Invitation.expires_at, WireTime),
-        status,
+        wire_time(Invitation.created_at),
+        wire_time(Invitation.expires_at),
+        Invitation.status_at(sa.bindparam("moment", type_=UTCDateTime)),
         totals.one_by_one(owner),
     ]
     return (

@@ -8,9 +8,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from uuid_utils.compat import uuid7
 
-__all__ = ["UTCDateTime", "WireTime", "new_id", "one_of"]
+__all__ = ["UTCDateTime", "new_id", "one_of", "wire_id", "wire_time"]
 
 
 WITHOUT_ZONE = len("2026-11-21 12:00:00.000000")
@@ -71,24 +74,45 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
         return None if value is None else value.astimezone(UTC)
 
 
-class WireTime(sa.types.TypeDecorator[str]):
-    """What a column of `UTCDateTime` keeps, read as RFC 3339 writes it (and `isoformat`).
+class wire_time(FunctionElement[str]):  # noqa: N801 - it is called like `sa.func`'s
+    """A column of `UTCDateTime` as RFC 3339 writes it (and `isoformat`), written by the database.
 
-    For whole pages of times: SQLite's own text is nearly that already.
+    For whole pages of times, which Python would take longer to make and write than to find.
     """
 
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
+    type = sa.Text()
+    inherit_cache = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
-        """The column as an engine has it."""
-        own = sa.Text() if dialect.name == "sqlite" else self.impl_instance
-        return dialect.type_descriptor(own)
 
-    def process_result_value(self, value: Any, _dialect: Dialect) -> str | None:
-        """The time in UTC, to the microsecond, or to the second if it has none."""
-        if isinstance(value, datetime):
-            return value.astimezone(UTC).isoformat()
-        if value is None:
-            return None
-        return f"{value[:WITHOUT_ZONE].replace(' ', 'T')}+00:00".replace(".000000", "")
+class wire_id(FunctionElement[str]):  # noqa: N801 - as above
+    """A column of UUIDs as text with dashes, written by the database."""
+
+    type = sa.Text()
+    inherit_cache = True
+
+
+@compiles(wire_time, "sqlite")
+def _wire_time_in_sqlite(element: wire_time, compiler: SQLCompiler, **options: Any) -> str:
+    text = compiler.process(element.clauses, **options)
+    moment = f"replace(replace(substr({text}, 1, {WITHOUT_ZONE}), ' ', 'T'), '.000000', '')"
+    return f"({moment} || '+00:00')"
+
+
+@compiles(wire_time, "postgresql")
+def _wire_time_in_postgres(element: wire_time, compiler: SQLCompiler, **options: Any) -> str:
+    utc = f"{compiler.process(element.clauses, **options)} AT TIME ZONE 'UTC'"
+    moment = f"""to_char({utc}, 'YYYY-MM-DD"T"HH24:MI:SS.US')"""
+    return f"(replace({moment}, '.000000', '') || '+00:00')"
+
+
+@compiles(wire_id, "sqlite")
+def _wire_id_in_sqlite(element: wire_id, compiler: SQLCompiler, **options: Any) -> str:
+    text = compiler.process(element.clauses, **options)
+    groups = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+    dash = " || '-' || "
+    return f"({dash.join(f'substr({text}, {start}, {size})' for start, size in groups)})"
+
+
+@compiles(wire_id, "postgresql")
+def _wire_id_in_postgres(element: wire_id, compiler: SQLCompiler, **options: Any) -> str:
+    return f"{compiler.process(element.clauses, **options)}::text"

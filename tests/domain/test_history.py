@@ -134,7 +134,8 @@ def test_what_programs_are_told_by_number_or_by_cursor_is_what_pages_show(text: 
     issued(factories.owner(username="oscar"), 2)
     query = Query(text=text, size=7)
     shown = [
-        [row.id for row in page.rows] for page in pages(replace(query, issued_by=olivia.id), "next")
+        [str(row.id) for row in page.rows]
+        for page in pages(replace(query, issued_by=olivia.id), "next")
     ]
     olivia = db.session.get_one(Account, olivia.id, populate_existing=True)
 
