@@ -65,7 +65,7 @@ class Statement:
     def _in_short(self, short: Short, values: Mapping[str, Any]) -> Sequence[Row]:
         dialect = short.connections.dialect
         try:
-            return self.ask(short.driver, dialect, values)
+            return self.ask(short.cursor, dialect, values)
         except dialect.loaded_dbapi.Error as error:
             raise short.named(error, str(self._statement)) from error
 
@@ -85,7 +85,7 @@ class Statement:
         return found[0] if found else None
 
     def ask(self, driver: Any, dialect: Dialect, values: Mapping[str, Any]) -> Sequence[Row]:
-        """`rows`, of any connection of the driver; raises what the driver raises."""
+        """`rows`, of any connection or cursor of the driver; raises what the driver raises."""
         plans = self._planned(dialect)
         for plan in plans[:-1]:
             plan.ask(driver, values)
@@ -127,9 +127,9 @@ class _Plan:
         self._types = [column.type.dialect_impl(dialect) for column in statement.exported_columns]
         self._readers: list[tuple[int, Callable[[Any], Any]]] | None = None
 
-    def ask(self, connection: Any, values: Mapping[str, Any]) -> Sequence[Row]:
+    def ask(self, driver: Any, values: Mapping[str, Any]) -> Sequence[Row]:
         """The rows, as Python's own types."""
-        cursor = connection.execute(self._sql, self._parameters(values))
+        cursor = driver.execute(self._sql, self._parameters(values))
         if not self._types:
             return []
         if self._readers is None:

@@ -26,7 +26,7 @@ class Short:
 
     def __init__(self, own: Connections) -> None:
         self.connections = own
-        self.driver = _begun(own)
+        self.cursor = _begun(own)
         self.on_commit: list[Callable[[], object]] = []
         self.is_over = False
 
@@ -36,7 +36,7 @@ class Short:
             return
         self.is_over = True
         try:
-            self.driver.execute(how)
+            self.cursor.execute(how)
         except self.connections.dialect.loaded_dbapi.Error as error:
             raise self.named(error, how) from error
 
@@ -110,7 +110,7 @@ def on_commit(call: Callable[[], object]) -> None:
 
 
 def _begun(own: Connections) -> Any:
-    """The driver's connection, with a transaction begun; a lost connection is replaced."""
+    """The cursor of this thread, with a transaction begun; a lost connection is replaced."""
     begin = BEGIN[own.dialect.name]
     try:
         own.current().execute(begin)

@@ -166,7 +166,7 @@ def test_a_count_at_once_stands_whatever_becomes_of_the_transaction(
     with at(NOW):
         assert storage.incr_at_once("a", MINUTE) == 1
         if lost:
-            current_app.extensions["portal.connections"].current().close()
+            current_app.extensions["portal.connections"].current().connection.close()
         assert storage.get("a") == 1
         db.session.commit()
         assert storage.incr_at_once("a", MINUTE) == 2

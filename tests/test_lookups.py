@@ -85,7 +85,7 @@ def test_a_look_up_leaves_no_transaction_open() -> None:
 def test_a_lost_connection_is_replaced(app: Flask) -> None:
     factories.owner()
     olivia()
-    current_app.extensions["portal.connections"].current().close()
+    current_app.extensions["portal.connections"].current().connection.close()
 
     assert olivia() is not None
     assert olivia() is not None

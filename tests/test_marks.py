@@ -61,7 +61,7 @@ def test_what_goes_along_is_updated_too(invitation: Invitation) -> None:
 
 
 def test_a_mark_outlives_a_lost_connection(invitation: Invitation) -> None:
-    current_app.extensions["portal.marks"].current().close()
+    current_app.extensions["portal.marks"].current().connection.close()
 
     mark(invitation)
 

@@ -95,9 +95,9 @@ def test_what_goes_along_at_once_is_done_with_it_or_both_are_not() -> None:
 
 
 def test_a_statement_at_once_replaces_a_connection_that_was_lost() -> None:
-    current_app.extensions["portal.connections"].current().close()
+    current_app.extensions["portal.connections"].current().connection.close()
     assert ADD.at_once(COUNTER) == []
-    current_app.extensions["portal.connections"].current().close()
+    current_app.extensions["portal.connections"].current().connection.close()
     assert RENAME_AND_ADD.at_once({**COUNTER, "key": "tries/two", "name": "oscar"}) == []
 
     assert db.session.scalar(sa.select(sa.func.count(AttemptCounter.key))) == 2

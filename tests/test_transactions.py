@@ -129,7 +129,7 @@ def test_a_savepoint_is_no_commit(heard: list[str]) -> None:
 
 def test_a_connection_that_was_lost_before_is_replaced() -> None:
     keys()
-    current_app.extensions["portal.connections"].current().close()
+    current_app.extensions["portal.connections"].current().connection.close()
 
     with transactions.short():
         add("one")
@@ -138,7 +138,7 @@ def test_a_connection_that_was_lost_before_is_replaced() -> None:
 
 
 def test_a_connection_that_is_lost_in_between_takes_all_with_it() -> None:
-    lose = current_app.extensions["portal.connections"].current().close
+    lose = current_app.extensions["portal.connections"].current().connection.close
     with pytest.raises(DBAPIError) as raised:
         in_short(partial(add, "one"), lose, partial(add, "two"))
 

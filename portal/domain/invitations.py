@@ -24,7 +24,7 @@ from portal.domain.errors import (
 )
 from portal.domain.origin import Origin
 from portal.extensions import db
-from portal.lookups import entity
+from portal.lookups import entity_of_row
 from portal.models import Account, Invitation, IssueReceipt, Letter, Role
 from portal.models.types import new_id
 from portal.statements import Statement
@@ -82,22 +82,23 @@ def issue(
     if own_code:
         _require_free(own_code)
     row = _new_row(own_code or codes.draw(), terms, by, now)
-    invitation = entity(Invitation, row)
+    invitation = entity_of_row(Invitation, list(row.values()))
+    values = _issuing(row, by, origin, now)
     try:
-        if not (once or mailed):
-            _ISSUE.at_once(_issuing(row, by, origin, now))
+        if not (once or mailed):  # nothing else takes part in the transaction
+            _ISSUE.at_once(values)
         else:
-            _ISSUE.rows(_issuing(row, by, origin, now))
+            _ISSUE.rows(values)
             if once:
                 _keep_receipt(by, once, invitation)
+            if mailed:
+                _queue_mail(invitation, subject, message, now)
+            db.session.commit()
     except IntegrityError as error:
         db.session.rollback()
         if once and (before := _issued_before(by, once)):
             return before
         raise CodeTaken from error
-    if mailed:
-        _queue_mail(invitation, subject, message, now)
-    db.session.commit()
     audit.announce("invitation.issued")
     return invitation
 
