@@ -31,7 +31,7 @@ TERMS = (
     " transaction; for history (first page) and cursor (pages anywhere) one keyset SELECT of 50"
     " rows and json.dumps. The same driver (psycopg, sqlite3), the same pragmas, a connection a"
     " thread. Clients: 65,536 addresses, a fresh device for every login; codes admit many devices,"
-    " so that the table keeps its size. Logs and limits on as in production."
+    " so that the table keeps its size. Logs and limits on as in production, and the worker runs."
 )
 HEADERS = {"Accept": "*/*", "User-Agent": "python-requests/2.34.2"}
 

@@ -35,8 +35,12 @@ PRODUCTION = DEFAULTS | {
 
 @contextmanager
 def portal(database_url: str, log: Path) -> Iterator[str]:
-    """The portal over a database; yields its address."""
-    with _serve(["wsgi:app"], PRODUCTION | {"DATABASE_URL": database_url}, log) as url:
+    """The portal over a database, with its worker; yields its address."""
+    environment = PRODUCTION | {"DATABASE_URL": database_url}
+    with (
+        _work(environment, log.with_suffix(".worker.log")),
+        _serve(["wsgi:app"], environment, log) as url,
+    ):
         yield url
 
 
@@ -68,6 +72,24 @@ def _serve(arguments: list[str], environment: dict[str, str], log: Path) -> Iter
         finally:
             server.terminate()
             server.wait(PATIENCE)
+
+
+@contextmanager
+def _work(environment: dict[str, str], log: Path) -> Iterator[None]:
+    """The worker links the audit events that requests leave behind: that is part of their price."""
+    with log.open("w") as output:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "flask", "--app", "wsgi", "outbox", "run"],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"]} | environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield
+        finally:
+            worker.terminate()
+            worker.wait(PATIENCE)
 
 
 @contextmanager

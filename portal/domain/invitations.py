@@ -85,15 +85,15 @@ def issue(
     invitation = entity_of_row(Invitation, list(row.values()))
     values = _issuing(row, by, origin, now)
     try:
-        if not (once or mailed):  # nothing else takes part in the transaction
-            _ISSUE.at_once(values)
-        else:
+        if once or mailed:
             _ISSUE.rows(values)
             if once:
                 _keep_receipt(by, once, invitation)
             if mailed:
                 _queue_mail(invitation, subject, message, now)
             db.session.commit()
+        else:  # nothing else takes part in the transaction
+            _ISSUE.at_once(values)
     except IntegrityError as error:
         db.session.rollback()
         if once and (before := _issued_before(by, once)):
