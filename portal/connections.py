@@ -9,7 +9,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask import Flask, current_app
-from sqlalchemy.engine.interfaces import PoolProxiedConnection
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from portal.extensions import db
@@ -35,7 +34,7 @@ class Connections:
         self.engine = engine
         self.dialect = engine.dialect
         self._own = threading.local()
-        self._all: list[PoolProxiedConnection] = []
+        self._all: list[sa.Connection] = []
 
     def current(self) -> Any:
         """A cursor of this thread's connection, always the same: all is fetched before the next.
@@ -48,14 +47,14 @@ class Connections:
             self._own.cursor = self._open().cursor()
             return self._own.cursor
 
-    def have_gone(self, error: Any) -> bool:
+    def has_gone(self, error: Any, cursor: Any) -> bool:
         """Whether this error of the driver says that the database went away.
 
-        If so, all of them are closed, and threads that live on get new ones.
+        If so, this thread gets another; the others find out for themselves.
         """
-        gone = self.dialect.is_disconnect(error, self.current().connection, None)
+        gone = self.dialect.is_disconnect(error, cursor.connection, None)
         if gone:
-            self.close()
+            self._own.__dict__.clear()
         return gone
 
     def close(self) -> None:
@@ -65,13 +64,13 @@ class Connections:
             self._all.pop().close()
 
     def _open(self) -> Any:
-        proxied = self.engine.raw_connection()
-        connection = proxied.dbapi_connection
-        assert connection is not None  # noqa: S101 - it was given out this moment
-        proxied.detach()
-        self._all.append(proxied)
-        self.dialect.set_isolation_level(connection, "AUTOCOMMIT")
-        return connection
+        opened = self.engine.connect()
+        opened.detach()
+        self._all.append(opened)
+        driver = opened.connection.dbapi_connection
+        assert driver is not None  # noqa: S101 - it was opened this moment
+        self.dialect.set_isolation_level(driver, "AUTOCOMMIT")
+        return driver
 
 
 def named(error: Any, sql: str, dialect: sa.Dialect, *, gone: bool) -> StatementError:

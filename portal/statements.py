@@ -14,6 +14,7 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from portal import connections, database, transactions
+from portal.connections import Connections
 from portal.extensions import db
 from portal.transactions import Short
 
@@ -54,13 +55,17 @@ class Statement:
         if len(self._planned(own.dialect)) > 1:
             with transactions.short():
                 return self.rows(values)
+        return self._alone(own, values, again=True)
+
+    def _alone(self, own: Connections, values: Mapping[str, Any], *, again: bool) -> Sequence[Row]:
+        cursor = own.current()
         try:
-            return self.ask(own.current(), own.dialect, values)
+            return self.ask(cursor, own.dialect, values)
         except own.dialect.loaded_dbapi.Error as error:
-            if not own.have_gone(error):
-                sql = str(self._statement)
-                raise connections.named(error, sql, own.dialect, gone=False) from error
-            return self.ask(own.current(), own.dialect, values)
+            gone = own.has_gone(error, cursor)
+            if gone and again:
+                return self._alone(own, values, again=False)
+            raise connections.named(error, str(self._statement), own.dialect, gone=gone) from error
 
     def _in_short(self, short: Short, values: Mapping[str, Any]) -> Sequence[Row]:
         dialect = short.connections.dialect

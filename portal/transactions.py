@@ -42,7 +42,7 @@ class Short:
 
     def named(self, error: Any, sql: str) -> Exception:
         """An error of the driver by SQLAlchemy's name."""
-        gone = self.connections.have_gone(error)
+        gone = self.connections.has_gone(error, self.cursor)
         self.is_over = self.is_over or gone
         return connections.named(error, sql, self.connections.dialect, gone=gone)
 
@@ -109,16 +109,17 @@ def on_commit(call: Callable[[], object]) -> None:
         _open.short.on_commit.append(call)
 
 
-def _begun(own: Connections) -> Any:
+def _begun(own: Connections, *, again: bool = True) -> Any:
     """The cursor of this thread, with a transaction begun; a lost connection is replaced."""
-    begin = BEGIN[own.dialect.name]
+    begin, cursor = BEGIN[own.dialect.name], own.current()
     try:
-        own.current().execute(begin)
+        cursor.execute(begin)
     except own.dialect.loaded_dbapi.Error as error:
-        if not own.have_gone(error):
-            raise connections.named(error, begin, own.dialect, gone=False) from error
-        own.current().execute(begin)
-    return own.current()
+        gone = own.has_gone(error, cursor)
+        if gone and again:
+            return _begun(own, again=False)
+        raise connections.named(error, begin, own.dialect, gone=gone) from error
+    return cursor
 
 
 def _call(session: Any) -> None:

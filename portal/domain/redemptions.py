@@ -206,12 +206,12 @@ def _everything_about_a_code(secrets: int) -> LookUp:
 
 def _as_it_is(invitation: Invitation, *, kept: bool = False) -> Invitation:
     """The invitation as the database has it by now; `kept`, nobody changes it meanwhile."""
-    ((row),) = (_KEPT if kept else _NOW).rows({"id": invitation.id})
+    (row,) = (_KEPT if kept else _NOW).rows({"id": invitation.id})
     return entity_of_row(Invitation, row)
 
 
 def _redemption(id: UUID) -> Redemption:
-    ((row),) = _ADMITTED.rows({"id": id})
+    (row,) = _ADMITTED.rows({"id": id})
     return entity_of_row(Redemption, row)
 
 
