@@ -39,7 +39,7 @@ class Connections:
     def current(self) -> Any:
         """A cursor of this thread's connection, always the same: all is fetched before the next.
 
-        psycopg takes half as long to execute something as to make a cursor for it first.
+        To make one for each statement takes a quarter of the time that psycopg needs for it.
         """
         try:
             return self._own.cursor
@@ -54,7 +54,8 @@ class Connections:
         """
         gone = self.dialect.is_disconnect(error, cursor.connection, None)
         if gone:
-            self._own.__dict__.clear()
+            cursor.connection.close()
+            self._own.__dict__.pop("cursor", None)
         return gone
 
     def close(self) -> None:

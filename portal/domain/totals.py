@@ -1,7 +1,8 @@
 """How many invitations an account has issued: counted as they are, for a million are many to count.
 
-The count is the sum of a few rows, one of which is taken at random: were it one row, whoever issues
-would wait there for the one before, and for the disk.
+Batches are counted in the account's own row. Single codes are counted in a few rows beside it, one
+of which is taken at random: were it one, whoever issues would wait for the one before, and for the
+disk.
 """
 
 import random
@@ -45,19 +46,19 @@ def issued(issuer: UUID | None = None) -> int:
     """How many there are in all, of one account or of all."""
     many, slots = sa.select(_sum(Account.invitations_issued)), sa.select(_sum(IssuedCount.issued))
     if issuer:
-        many, slots = many.where(Account.id == issuer), slots.where(_is_of(issuer))
+        many, slots = (
+            many.where(Account.id == issuer),
+            slots.where(IssuedCount.account_id == issuer),
+        )
     total = sa.select(many.scalar_subquery() + slots.scalar_subquery())
     return int(db.session.scalars(total).one())
 
 
 def one_by_one(issuer: sa.BindParameter[UUID]) -> sa.ScalarSelect[int]:
     """An expression for those that `COUNT` counted: beside `Account.invitations_issued`."""
-    return sa.select(_sum(IssuedCount.issued)).where(_is_of(issuer)).scalar_subquery()
+    counted = sa.select(_sum(IssuedCount.issued)).where(IssuedCount.account_id == issuer)
+    return counted.scalar_subquery()
 
 
 def _sum(column: Any) -> sa.ColumnElement[int]:
     return sa.func.coalesce(sa.func.sum(column), 0)
-
-
-def _is_of(issuer: sa.BindParameter[UUID] | UUID) -> sa.ColumnElement[bool]:
-    return sa.and_(IssuedCount.account_id == issuer)

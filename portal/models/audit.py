@@ -11,7 +11,19 @@ from portal.extensions import Base
 from portal.models.types import UTCDateTime
 
 
-class AuditEvent(Base):
+class _Told:
+    """What an event tells, linked or not."""
+
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    action: Mapped[str] = mapped_column(sa.String(48))
+    actor_id: Mapped[UUID | None]
+    subject_id: Mapped[UUID | None]
+    device: Mapped[str | None] = mapped_column(sa.String(64))
+    address: Mapped[str | None] = mapped_column(sa.String(45))
+    details: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
+
+
+class AuditEvent(_Told, Base):
     """Who did what to what, and the hash that ties it to every event before.
 
     `address` may be erased later; its digest stays in the chain, so that the chain still verifies.
@@ -27,18 +39,11 @@ class AuditEvent(Base):
 
     number: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
     id: Mapped[UUID | None]
-    at: Mapped[datetime] = mapped_column(UTCDateTime)
-    action: Mapped[str] = mapped_column(sa.String(48))
-    actor_id: Mapped[UUID | None]
-    subject_id: Mapped[UUID | None]
-    device: Mapped[str | None] = mapped_column(sa.String(64))
-    address: Mapped[str | None] = mapped_column(sa.String(45))
     address_digest: Mapped[str] = mapped_column(sa.String(64))
-    details: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
     hash: Mapped[str] = mapped_column(sa.String(64))
 
 
-class UnlinkedEvent(Base):
+class UnlinkedEvent(_Told, Base):
     """An event as its verb committed it, before it has a place in the chain.
 
     `seal` is its keyed digest; `position` the order in which events were recorded, so that of two
@@ -51,13 +56,6 @@ class UnlinkedEvent(Base):
         sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True
     )
     id: Mapped[UUID]
-    at: Mapped[datetime] = mapped_column(UTCDateTime)
-    action: Mapped[str] = mapped_column(sa.String(48))
-    actor_id: Mapped[UUID | None]
-    subject_id: Mapped[UUID | None]
-    device: Mapped[str | None] = mapped_column(sa.String(64))
-    address: Mapped[str | None] = mapped_column(sa.String(45))
-    details: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
     seal: Mapped[bytes] = mapped_column(sa.LargeBinary(32))
 
 
