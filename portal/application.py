@@ -1,13 +1,14 @@
 """The Flask application, spared what this portal never needs: each request would pay for it."""
 
 from collections.abc import Callable
-from json import JSONEncoder
 from typing import Any
 
 from flask import Flask, Request, Response
 from flask.json.provider import DefaultJSONProvider
 from flask.sansio.app import App
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+
+from portal.encoder import Encoder
 
 
 class CookieSessions(SecureCookieSessionInterface):
@@ -35,7 +36,7 @@ class Json(DefaultJSONProvider):
 
     def __init__(self, app: App) -> None:
         super().__init__(app)
-        self._encoder = JSONEncoder(default=self.default, separators=(",", ":"))
+        self._encoder = Encoder(self.default)
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         """What `s` holds; raises `ValueError` for what is no JSON, or nested too deeply."""

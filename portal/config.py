@@ -175,4 +175,10 @@ def _embedded_secret() -> str:
     return path.read_text()
 
 
-settings = cast(Settings, LocalProxy(lambda: current_app.extensions["portal.settings"]))
+def current_settings() -> Settings:
+    """The `Settings` of the running app, for whoever asks more than one thing of them."""
+    found: Settings = current_app.extensions["portal.settings"]
+    return found
+
+
+settings = cast(Settings, LocalProxy(current_settings))

@@ -23,8 +23,7 @@ def init_app(app: Flask) -> None:
     app.extensions["limiter"] = {lockout}
     if not settings.redis_url.get_secret_value():
         app.extensions["limiter"].add(limiter)
-        app.extensions["portal.floods"] = Floods(parse(settings.flood_limit))
-        app.before_request(_count)
+        app.before_request(Floods(parse(settings.flood_limit)).count)
     for known in (limiter, lockout):
         known.init_app(app)
 
@@ -36,20 +35,18 @@ class Floods:
         self._limit = limit
         self._is_exempt: dict[str, bool] = {}
 
-    def count(self, address: str, endpoint: str) -> None:
-        """Count a request; raise `TooManyRequests` if it is one too many."""
+    def count(self) -> None:
+        """Count this request; raise `TooManyRequests` if it is one too many."""
+        asked = request_ctx.request
+        endpoint = asked.endpoint
+        if endpoint is None:
+            return
         if endpoint not in self._is_exempt:
             self._is_exempt[endpoint] = _is_exempt(endpoint)
+        address = asked.remote_addr or ""
         if self._is_exempt[endpoint] or limiter.limiter.hit(self._limit, address, endpoint):
             return
         raise TooManyRequests(retry_after=self._limit.get_expiry())
-
-
-def _count() -> None:
-    asked = request_ctx.request
-    if asked.endpoint is not None:
-        floods: Floods = current_app.extensions["portal.floods"]
-        floods.count(asked.remote_addr or "", asked.endpoint)
 
 
 def _is_exempt(endpoint: str) -> bool:

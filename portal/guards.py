@@ -3,12 +3,13 @@
 The decorators only mark; `init_app` installs the one place that asks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-from flask import Flask, current_app, g, request, session
+from flask import Flask, g, request, session
 from flask_login import current_user
 
 from portal.clock import utcnow
@@ -174,7 +175,7 @@ def init_app(app: Flask) -> None:
     login_manager.init_app(app, add_context_processor=False)
     app.context_processor(lambda: {"current_user": current_user})
     login_manager.user_loader(_load_staff)
-    app.before_request(_ask)
+    app.before_request(partial(_ask, app.view_functions))
     app.view_functions["static"] = public(app.view_functions["static"])
 
 
@@ -188,10 +189,11 @@ def _mark(view: View, guard: Callable[[], None]) -> View:
     return view
 
 
-def _ask() -> None:
-    if request.endpoint is None:  # no such URL: there is nothing to guard
+def _ask(views: Mapping[str, object]) -> None:
+    endpoint = request.endpoint
+    if endpoint is None:  # no such URL: there is nothing to guard
         return
-    guard = guard_of(current_app.view_functions[request.endpoint])
+    guard = guard_of(views[endpoint])
     if guard is None:
         raise NotAllowed
     guard()

@@ -5,20 +5,21 @@ Passwords, tokens, codes, cookies and Authorization are masked here, whatever re
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from itertools import islice
-from json import JSONEncoder
-from secrets import token_hex
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import structlog
-from flask import Flask, Request, Response, g, request
+from flask import Flask, Request, Response
 from flask.globals import request_ctx
 from structlog.typing import EventDict
+from uuid_utils import uuid4
 from werkzeug.exceptions import HTTPException
+
+from portal.encoder import Encoder
 
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 PLACEHOLDER = re.compile(r"<(?:[^:<>]+:)?(\w+)>")
@@ -42,7 +43,7 @@ SECRETS = frozenset(
 ADDRESSES = frozenset({"referer", "hx-current-url"})
 LONGEST_TEXT, LONGEST_LIST, DEEPEST = 200, 5, 5
 
-JSON = JSONEncoder(default=repr)  # made once: `json.dumps` with options makes one for each line
+JSON = Encoder(default=repr)
 
 log = structlog.get_logger()
 
@@ -69,16 +70,18 @@ def init_app(app: Flask) -> None:
 
 def request_id() -> str:
     """The id of this request: the caller's own, if it is a sane one, or a new one."""
-    known: str | None = g.get("request_id")
+    environ = request_ctx.request.environ
+    known: str | None = environ.get("portal.request_id")
     if known is None:
-        given = request.headers.get("X-Request-ID", "")
-        known = g.request_id = given if REQUEST_ID.fullmatch(given) else token_hex(16)
+        given = environ.get("HTTP_X_REQUEST_ID", "")
+        known = given if REQUEST_ID.fullmatch(given) else uuid4().hex
+        environ["portal.request_id"] = known
     return known
 
 
 def answered(body: object) -> None:
     """Tell the log what a program is answered, so that it need not read the response again."""
-    g.answered = body
+    request_ctx.request.environ["portal.answered"] = body
 
 
 def masked(value: Any, depth: int = 0) -> Any:
@@ -103,11 +106,11 @@ def masked(value: Any, depth: int = 0) -> Any:
 
 def _write(response: Response) -> Response:
     asked = request_ctx.request  # itself: to ask its proxy twenty times takes as long as a look-up
-    response.headers["X-Request-ID"] = request_id()
+    response.headers["X-Request-ID"] = xid = request_id()
     if asked.endpoint != "static":
         level = logging.ERROR if response.status_code >= 400 else logging.INFO
-        body = g.get("answered", "")
-        log.log(level, _message(response, body), **_fields(asked, response, body))
+        body = asked.environ.get("portal.answered", "")
+        log.log(level, _message(response, body), **_fields(asked, response, body, xid))
     return response
 
 
@@ -119,10 +122,10 @@ def _message(response: Response, body: object) -> str:
     return HTTPStatus(response.status_code).phrase
 
 
-def _fields(asked: Request, response: Response, body: object) -> EventDict:
+def _fields(asked: Request, response: Response, body: object, xid: str) -> EventDict:
     return {
         "request": {
-            "xid": response.headers["X-Request-ID"],
+            "xid": xid,
             "method": asked.method,
             "url": _url(asked),
             "header": _headers(asked),
@@ -158,26 +161,21 @@ def _query(text: str) -> str:
 def _headers(asked: Request) -> dict[str, list[str]]:
     """By WSGI's own names, since Werkzeug would spell and check each header anew."""
     return {
-        name: [_header(name.lower(), value)]
+        header[0]: [header[1](value)]
         for variable, value in asked.environ.items()
-        if (name := _name_of_header(variable)) and value
+        if (header := _header(variable)) and value
     }
 
 
 @lru_cache(maxsize=256)
-def _name_of_header(variable: str) -> str:
-    """`User-Agent` for `HTTP_USER_AGENT`; "" for what is no header."""
+def _header(variable: str) -> tuple[str, Callable[[str], str]] | None:
+    """`User-Agent` for `HTTP_USER_AGENT`, and how its value is written; None for no header."""
     if variable not in {"CONTENT_TYPE", "CONTENT_LENGTH"} and not variable.startswith("HTTP_"):
-        return ""
-    return variable.removeprefix("HTTP_").replace("_", "-").title()
-
-
-def _header(name: str, value: str) -> str:
-    if name in SECRETS:
-        return MASK
-    if name in ADDRESSES:
-        return _address(value)
-    return value[:LONGEST_TEXT]
+        return None
+    name = variable.removeprefix("HTTP_").replace("_", "-").title()
+    if name.lower() in SECRETS:
+        return name, lambda _: MASK
+    return name, _address if name.lower() in ADDRESSES else lambda text: text[:LONGEST_TEXT]
 
 
 def _address(text: str) -> str:

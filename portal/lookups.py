@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import make_transient_to_detached
+from sqlalchemy.orm.attributes import instance_state
 
 from portal.extensions import Base, db
 from portal.statements import Row, Statement
@@ -43,7 +44,7 @@ def entity_of_row(kind: type[Entity], row: Row) -> Entity:
     found = cast(Entity, new())
     values = found.__dict__
     values.update(zip(columns, row, strict=True))
-    sa.inspect(found).key = kind, tuple([values[name] for name in primary_key]), None
+    instance_state(found).key = kind, tuple([values[name] for name in primary_key]), None
     return found
 
 

@@ -1,19 +1,20 @@
 """What every answer carries: the content policy, and the manners of cookies and bodies."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, Response, current_app, request, session
+from flask import Flask, Request, Response, request, session
+from flask.globals import request_ctx
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest
 from werkzeug.sansio.utils import host_is_trusted
 from werkzeug.utils import cached_property
 
-from portal.config import Settings, settings
+from portal.config import Settings
 from portal.domain.errors import BadInput, ForeignOrigin
 
 if TYPE_CHECKING:
@@ -94,45 +95,42 @@ def flask_config(settings: Settings) -> dict[str, object]:
 def init_app(app: Flask) -> None:
     """Refuse unknown hosts and foreign origins, and put the headers on every answer."""
     app.request_class = CarefulRequest
-    app.url_value_preprocessor(_allow_uploads)
+    app.url_value_preprocessor(partial(_allow_uploads, app.view_functions))
     app.wsgi_app = _with_headers(app.wsgi_app, _headers(app.extensions["portal.settings"]))  # type: ignore[method-assign, assignment]
-    app.before_request(_refuse_unknown_hosts)
-    app.before_request(_refuse_foreign_origins)
+    app.before_request(partial(_refuse_strangers, app.extensions["portal.settings"]))
     app.after_request(_forbid_keeping)
 
 
-def _allow_uploads(endpoint: str | None, _values: object) -> None:
+def _allow_uploads(views: Mapping[str, object], endpoint: str | None, _values: object) -> None:
     """Raise the limit for a view that says so, before the CSRF check reads the body.
 
     Guards come after that; so whoever has no session may send a picture, and no list of guests.
     """
-    view = current_app.view_functions.get(endpoint or "")
-    if largest := getattr(view, "largest_body", 0):
+    if largest := getattr(views.get(endpoint or ""), "largest_body", 0):
         known = "_user_id" in session
         request.max_content_length = largest if known else min(largest, LARGEST_UPLOAD)
 
 
-def _refuse_unknown_hosts() -> None:
-    """Answer only to our own name. (Flask's TRUSTED_HOSTS leaves its error page without URLs.)"""
-    if not _is_ours(request.host, settings.public_url):
+def _refuse_strangers(chosen: Settings) -> None:
+    """Answer only to our own name, and to forms that are our own.
+
+    (Flask's TRUSTED_HOSTS leaves its error page without URLs.) A form of another site is refused by
+    its Origin, beside the CSRF token: browsers send one with every POST; programs do not, and need
+    no cookie either.
+    """
+    asked = request_ctx.request
+    if not _is_ours(asked.host, chosen.public_url):
         raise BadInput("The portal does not answer to this name.")
+    origin = asked.environ.get("HTTP_ORIGIN")
+    if origin is None or asked.method in {"GET", "HEAD", "OPTIONS"}:
+        return
+    if origin not in {asked.host_url.rstrip("/"), chosen.base_url}:
+        raise ForeignOrigin
 
 
 @lru_cache(maxsize=64)
 def _is_ours(host: str, public_url: str) -> bool:
     return not public_url or host_is_trusted(host, [urlsplit(public_url).hostname or ""])
-
-
-def _refuse_foreign_origins() -> None:
-    """A form of another site is refused by its Origin, beside the CSRF token.
-
-    Browsers send `Origin` with every POST; programs do not, and need no cookie either.
-    """
-    origin = request.headers.get("Origin")
-    if origin is None or request.method in {"GET", "HEAD", "OPTIONS"}:
-        return
-    if origin not in {request.host_url.rstrip("/"), settings.base_url}:
-        raise ForeignOrigin
 
 
 def _headers(chosen: Settings) -> list[tuple[str, str]]:
@@ -159,8 +157,12 @@ def _with_headers(
 
 
 def _forbid_keeping(response: Response) -> Response:
-    is_for_ever = response.headers.get("Cache-Control") == CONTENT_FOR_EVER
-    if not (is_for_ever or request.endpoint == "static") or response.status_code >= 400:
+    if response.status_code >= 400 or not _may_be_kept(response):
         # Neither Back after signing out nor a shared cache may bring a page with codes again.
         response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _may_be_kept(response: Response) -> bool:
+    is_static = request_ctx.request.endpoint == "static"
+    return is_static or response.headers.get("Cache-Control") == CONTENT_FOR_EVER

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, jsonify, request
+from flask.globals import request_ctx
 
 from portal.api import schemas, words
 from portal.api.replies import reply
@@ -223,12 +224,13 @@ def answer(error: Exception, status: int) -> Response:
 
 def _origin() -> Origin:
     """The device a client names itself by; a client that names none is known by its address."""
-    device = request.headers.get("deviceId", "").strip()
-    address = request.remote_addr or ""
+    asked = request_ctx.request
+    device = asked.headers.get("deviceId", "").strip()
+    address = asked.remote_addr or ""
     return Origin(
         device=f"api:{device}" if device else f"program:{address}",
         address=address,
-        client=request.headers.get("User-Agent", ""),
+        client=asked.headers.get("User-Agent", ""),
     )
 
 

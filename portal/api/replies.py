@@ -18,7 +18,8 @@ def reply(body: Json, status: int = 200) -> Response:
     """This body, which the log is told as well."""
     answered(body)
     response = jsonify(body)
-    response.status_code = status
+    if status != 200:
+        response.status_code = status
     return response
 
 

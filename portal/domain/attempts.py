@@ -19,7 +19,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 
-from portal.config import settings
+from portal.config import current_settings
 from portal.domain.errors import LockedOut
 from portal.domain.origin import Origin
 from portal.extensions import db, lockout
@@ -274,15 +274,16 @@ def _end(item: RateLimitItem, key: str) -> datetime:
 
 
 def _tries() -> RateLimitItem:
-    return _in_minutes("tries", settings.lockout_attempts, settings.lockout_minutes)
+    chosen = current_settings()
+    return _in_minutes("tries", chosen.lockout_attempts, chosen.lockout_minutes)
 
 
 def _lock() -> RateLimitItem:
-    return _in_minutes("lock", 1, settings.lockout_minutes)
+    return _in_minutes("lock", 1, current_settings().lockout_minutes)
 
 
 def _misses() -> RateLimitItem:
-    return _in_an_hour("misses", settings.address_misses_per_hour)
+    return _in_an_hour("misses", current_settings().address_misses_per_hour)
 
 
 # Settings do not change while the portal runs, so there is one of each.

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 from hashlib import sha256
-from hmac import compare_digest, digest
+from hmac import compare_digest
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -32,7 +32,7 @@ class End(NamedTuple):
 
 def seal(event: Mapping[str, Any]) -> bytes:
     """The keyed digest (32 bytes) of an event that is not linked yet, by its columns."""
-    return digest(keys.derive("audit seal"), _sealed_content(event), "sha256")
+    return keys.mac("audit seal", _sealed_content(event))
 
 
 def link() -> None:
@@ -140,11 +140,8 @@ def _fit(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _is_sealed(row: Mapping[str, Any]) -> bool:
-    content = _sealed_content(row)
-    return any(
-        compare_digest(row["seal"], digest(key, content, "sha256"))
-        for key in keys.derive_all("audit seal")
-    )
+    ours = keys.macs("audit seal", _sealed_content(row))
+    return any(compare_digest(row["seal"], each) for each in ours)
 
 
 def _append(rows: Sequence[Mapping[str, Any]], end: End) -> None:
@@ -189,17 +186,13 @@ def _vouched(head: AuditHead) -> int:
 
 
 def _vouchers(number: int, last: str) -> list[bytes]:
-    text = f"{number} {last}".encode()
-    return [digest(key, text, "sha256") for key in keys.derive_all("audit voucher")]
+    return keys.macs("audit voucher", f"{number} {last}".encode())
 
 
 def _fits(event: sa.RowMapping, content: bytes, *, keyed: bool) -> bool:
     if not keyed and event["hash"] == sha256(content).hexdigest():
         return True
-    return any(
-        event["hash"] == digest(key, content, "sha256").hex()
-        for key in keys.derive_all("audit chain")
-    )
+    return any(event["hash"] == each.hex() for each in keys.macs("audit chain", content))
 
 
 def _all() -> Iterator[sa.RowMapping]:
@@ -210,7 +203,7 @@ def _all() -> Iterator[sa.RowMapping]:
 
 
 def _keyed(content: bytes) -> str:
-    return digest(keys.derive("audit chain"), content, "sha256").hex()
+    return keys.mac("audit chain", content).hex()
 
 
 def _content(event: Mapping[str, Any] | sa.RowMapping, previous: str) -> bytes:
@@ -249,5 +242,4 @@ def _address_digest(address: str | None, number: int) -> str:
 
 
 def _address_digests(address: str, number: int) -> list[str]:
-    text = f"{number} {address}".encode()
-    return [digest(key, text, "sha256").hex() for key in keys.derive_all("audit address")]
+    return [each.hex() for each in keys.macs("audit address", f"{number} {address}".encode())]

@@ -10,7 +10,6 @@ import secrets
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
-from hmac import digest
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -108,13 +107,12 @@ def hint(code: str) -> str:
 
 def lookup(code: str) -> bytes:
     """The digest (32 bytes) by which a code is found; without the key it tells nothing."""
-    return digest(keys.derive("invitation lookup"), canonical(code).encode(), "sha256")
+    return keys.mac("invitation lookup", canonical(code).encode())
 
 
 def lookups(code: str) -> list[bytes]:
     """The digests a code may be stored under: by the key in use, and by those it replaced."""
-    form = canonical(code).encode()
-    return [digest(key, form, "sha256") for key in keys.derive_all("invitation lookup")]
+    return keys.macs("invitation lookup", canonical(code).encode())
 
 
 def seal(code: str, row: UUID) -> bytes:

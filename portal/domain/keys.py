@@ -3,9 +3,10 @@
 from functools import lru_cache
 
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from portal.config import settings
+from portal.config import current_settings
 
 
 def derive(purpose: str) -> bytes:
@@ -15,7 +16,29 @@ def derive(purpose: str) -> bytes:
 
 def derive_all(purpose: str) -> tuple[bytes, ...]:
     """The key in use for `purpose`, then those it replaced (`SECRET_KEY_FALLBACKS`)."""
-    return _derive_all(settings.secrets, purpose)
+    return _derive_all(current_settings().secrets, purpose)
+
+
+def mac(purpose: str, message: bytes) -> bytes:
+    """The HMAC-SHA256 of `message` (32 bytes, RFC 2104) by the key in use for `purpose`."""
+    return _mac(derive(purpose), message)
+
+
+def macs(purpose: str, message: bytes) -> list[bytes]:
+    """`mac`, by the key in use and then by those it replaced."""
+    return [_mac(key, message) for key in derive_all(purpose)]
+
+
+def _mac(key: bytes, message: bytes) -> bytes:
+    keyed = _keyed(key).copy()
+    keyed.update(message)
+    return keyed.finalize()
+
+
+@lru_cache(maxsize=64)
+def _keyed(key: bytes) -> HMAC:
+    """What is copied for each message: to take a key in takes longer than a short message."""
+    return HMAC(key, SHA256())
 
 
 @lru_cache(maxsize=64)

@@ -14,7 +14,7 @@ from portal.domain.history import Query
 from portal.extensions import db
 from portal.lookups import LookUp
 from portal.models import Account, Invitation
-from portal.models.types import UTCDateTime, wire_id, wire_time
+from portal.models.types import UTCDateTime, plain_id, plain_time, wire_id, wire_time
 
 
 class Listed(NamedTuple):
@@ -73,10 +73,10 @@ def listed(invitation: Invitation, *, now: datetime) -> Listed:
 
 
 def _told(rows: Sequence[Sequence[Any]]) -> list[Listed]:
-    seals = [(row[1], bytes.fromhex(row[0].replace("-", ""))) for row in rows]
+    seals = [(row[1], bytes.fromhex(row[0])) for row in rows]
     return [
-        Listed(row[0], codes.grouped(code), *row[2:5])
-        for row, code in zip(rows, codes.unseal_all(seals), strict=True)
+        Listed(wire_id(row), codes.grouped(code), wire_time(begun), end and wire_time(end), status)
+        for (row, _, begun, end, status, _), code in zip(rows, codes.unseal_all(seals), strict=True)
     ]
 
 
@@ -101,10 +101,10 @@ def _own(
     place = sa.bindparam("place", type_=row.type)
     beyond = [row > place if backwards else row < place] if from_place else []
     columns: list[sa.ColumnElement[Any]] = [
-        wire_id(Invitation.id),
+        plain_id(Invitation.id),
         Invitation.sealed.expression,
-        wire_time(Invitation.created_at),
-        wire_time(Invitation.expires_at),
+        plain_time(Invitation.created_at),
+        plain_time(Invitation.expires_at),
         Invitation.status_at(sa.bindparam("moment", type_=UTCDateTime)),
         totals.one_by_one(owner),
     ]

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hmac import digest
 
 import sqlalchemy as sa
 
@@ -79,7 +78,7 @@ def release_address(address_bucket: str, *, by: Account, origin: Origin, now: da
         raise NotFound
     attempts.forgive(address_bucket)
     # The log keeps its details for ever, so it names no address: the same one looks the same.
-    name = digest(keys.derive("audit bucket"), address_bucket.encode(), "sha256").hex()[:16]
+    name = keys.mac("audit bucket", address_bucket.encode()).hex()[:16]
     audit.record("address.unlocked", now=now, origin=origin, actor=by.id, released=name)
     db.session.commit()
 

@@ -6,7 +6,7 @@ counters behind the lockout let each be answered once.
 
 import secrets
 from datetime import datetime, timedelta
-from hmac import compare_digest, digest
+from hmac import compare_digest
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -148,14 +148,13 @@ def _find(credential_id: bytes, owner: bytes | None) -> Passkey:
 def _challenge(purpose: str, origin: Origin, now: datetime) -> bytes:
     until = int((now + LASTS).timestamp()).to_bytes(TIME_BYTES)
     body = secrets.token_bytes(NONCE_BYTES) + until
-    return body + _proof(keys.derive("challenge"), body, purpose, origin)
+    return body + _proofs(body, purpose, origin)[0]
 
 
 def _answered(challenge: bytes, purpose: str, origin: Origin, now: datetime) -> bytes:
     """The challenge a browser answered, if it was ours, is fresh, and was not answered before."""
     body, proof = challenge[:-PROOF_BYTES], challenge[-PROOF_BYTES:]
-    ours = [_proof(key, body, purpose, origin) for key in keys.derive_all("challenge")]
-    if not any(compare_digest(each, proof) for each in ours):
+    if not any(compare_digest(each, proof) for each in _proofs(body, purpose, origin)):
         raise PasskeyRefused
     with at(now):
         is_first = lockout.limiter.hit(_ANSWERS, body.hex())
@@ -164,6 +163,7 @@ def _answered(challenge: bytes, purpose: str, origin: Origin, now: datetime) -> 
     return challenge
 
 
-def _proof(key: bytes, body: bytes, purpose: str, origin: Origin) -> bytes:
+def _proofs(body: bytes, purpose: str, origin: Origin) -> list[bytes]:
+    """By each key; the first is the one in use."""
     text = body + f" {purpose} {origin.device_digest}".encode()
-    return digest(key, text, "sha256")[:PROOF_BYTES]
+    return [each[:PROOF_BYTES] for each in keys.macs("challenge", text)]

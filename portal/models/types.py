@@ -13,7 +13,15 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from uuid_utils.compat import uuid7
 
-__all__ = ["UTCDateTime", "new_id", "one_of", "wire_id", "wire_time"]
+__all__ = [
+    "UTCDateTime",
+    "new_id",
+    "one_of",
+    "plain_id",
+    "plain_time",
+    "wire_id",
+    "wire_time",
+]
 
 
 WITHOUT_ZONE = len("2026-11-21 12:00:00.000000")
@@ -74,45 +82,47 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
         return None if value is None else value.astimezone(UTC)
 
 
-class wire_time(FunctionElement[str]):  # noqa: N801 - it is called like `sa.func`'s
-    """A column of `UTCDateTime` as RFC 3339 writes it (and `isoformat`), written by the database.
+class plain_time(FunctionElement[str]):  # noqa: N801 - it is called like `sa.func`'s
+    """A column of `UTCDateTime` as text (`2026-11-21 12:00:00.000000`), for `wire_time`.
 
-    For whole pages of times, which Python would take longer to make and write than to find.
+    For whole pages of times, which Python would take longer to make than the database to find.
     """
 
     type = sa.Text()
     inherit_cache = True
 
 
-class wire_id(FunctionElement[str]):  # noqa: N801 - as above
-    """A column of UUIDs as text with dashes, written by the database."""
+class plain_id(FunctionElement[str]):  # noqa: N801 - as above
+    """A column of UUIDs as 32 hexadecimal digits, for `wire_id`."""
 
     type = sa.Text()
     inherit_cache = True
 
 
-@compiles(wire_time, "sqlite")
-def _wire_time_in_sqlite(element: wire_time, compiler: SQLCompiler, **options: Any) -> str:
-    text = compiler.process(element.clauses, **options)
-    moment = f"replace(replace(substr({text}, 1, {WITHOUT_ZONE}), ' ', 'T'), '.000000', '')"
-    return f"({moment} || '+00:00')"
+def wire_time(text: str) -> str:
+    """A `plain_time` as RFC 3339 writes it, and `isoformat`."""
+    return f"{text[:10]}T{text[11:WITHOUT_ZONE].removesuffix('.000000')}+00:00"
 
 
-@compiles(wire_time, "postgresql")
-def _wire_time_in_postgres(element: wire_time, compiler: SQLCompiler, **options: Any) -> str:
+def wire_id(text: str) -> str:
+    """A `plain_id` with its dashes."""
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+@compiles(plain_time, "sqlite")
+@compiles(plain_id, "sqlite")
+def _as_sqlite_keeps_it(
+    element: plain_time | plain_id, compiler: SQLCompiler, **options: Any
+) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+@compiles(plain_time, "postgresql")
+def _plain_time_in_postgres(element: plain_time, compiler: SQLCompiler, **options: Any) -> str:
     utc = f"{compiler.process(element.clauses, **options)} AT TIME ZONE 'UTC'"
-    moment = f"""to_char({utc}, 'YYYY-MM-DD"T"HH24:MI:SS.US')"""
-    return f"(replace({moment}, '.000000', '') || '+00:00')"
+    return f"to_char({utc}, 'YYYY-MM-DD HH24:MI:SS.US')"
 
 
-@compiles(wire_id, "sqlite")
-def _wire_id_in_sqlite(element: wire_id, compiler: SQLCompiler, **options: Any) -> str:
-    text = compiler.process(element.clauses, **options)
-    groups = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
-    dash = " || '-' || "
-    return f"({dash.join(f'substr({text}, {start}, {size})' for start, size in groups)})"
-
-
-@compiles(wire_id, "postgresql")
-def _wire_id_in_postgres(element: wire_id, compiler: SQLCompiler, **options: Any) -> str:
-    return f"{compiler.process(element.clauses, **options)}::text"
+@compiles(plain_id, "postgresql")
+def _plain_id_in_postgres(element: plain_id, compiler: SQLCompiler, **options: Any) -> str:
+    return f"replace({compiler.process(element.clauses, **options)}::text, '-', '')"
