@@ -48,7 +48,7 @@ class Json(DefaultJSONProvider):
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """An answer of one value, or of these fields."""
         body = self._encoder.encode(self._prepare_response_obj(args, kwargs))
-        return Response(f"{body}\n", mimetype=self.mimetype)
+        return Response(body + b"\n", mimetype=self.mimetype)
 
 
 class Portal(Flask):

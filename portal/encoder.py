@@ -22,10 +22,13 @@ class Encoder:
         self._default = default
         self._thorough = JSONEncoder(default=default, separators=(",", ":"))
 
-    def encode(self, value: object) -> str:
+    def encode(self, value: object) -> bytes:
         """`value` as JSON; raises what `default` raises."""
         try:
             written = orjson.dumps(value, self._default, OPTIONS)
         except orjson.JSONEncodeError:
-            return self._thorough.encode(value)
-        return written.decode() if written.isascii() else self._thorough.encode(value)
+            return self._thoroughly(value)
+        return written if written.isascii() else self._thoroughly(value)
+
+    def _thoroughly(self, value: object) -> bytes:
+        return self._thorough.encode(value).encode()

@@ -5,6 +5,7 @@ Passwords, tokens, codes, cookies and Authorization are masked here, whatever re
 
 import logging
 import re
+import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import structlog
 from flask import Flask, Request, Response
 from flask.globals import request_ctx
-from structlog.typing import EventDict
+from structlog.typing import EventDict, FilteringBoundLogger
 from uuid_utils import uuid4
 from werkzeug.exceptions import HTTPException
 
@@ -62,9 +63,10 @@ def init_app(app: Flask) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[chosen.log_level]
         ),
-        logger_factory=structlog.WriteLoggerFactory(),
+        logger_factory=structlog.BytesLoggerFactory(),
         cache_logger_on_first_use=False,
     )
+    _lines.cache_clear()
     app.after_request(_write)
 
 
@@ -110,8 +112,16 @@ def _write(response: Response) -> Response:
     if asked.endpoint != "static":
         level = logging.ERROR if response.status_code >= 400 else logging.INFO
         body = asked.environ.get("portal.answered", "")
-        log.log(level, _message(response, body), **_fields(asked, response, body, xid))
+        fields = _fields(asked, response, body, xid)
+        _lines(sys.stdout).log(level, _message(response, body), **fields)
     return response
+
+
+@lru_cache(maxsize=1)
+def _lines(_output: object) -> FilteringBoundLogger:
+    """`log`, bound once to what standard output is: to bind it takes as long as to write a line."""
+    bound: FilteringBoundLogger = log.bind()
+    return bound
 
 
 def _message(response: Response, body: object) -> str:

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, Response, request, session
+from flask import Flask, Request, request, session
 from flask.globals import request_ctx
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest
@@ -36,6 +36,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    # Neither Back after signing out nor a shared cache may bring a page with codes again.
+    "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     # A shared link carries its code in the address: no other site needs to learn it. (`no-referrer`
@@ -98,7 +100,6 @@ def init_app(app: Flask) -> None:
     app.url_value_preprocessor(partial(_allow_uploads, app.view_functions))
     app.wsgi_app = _with_headers(app.wsgi_app, _headers(app.extensions["portal.settings"]))  # type: ignore[method-assign, assignment]
     app.before_request(partial(_refuse_strangers, app.extensions["portal.settings"]))
-    app.after_request(_forbid_keeping)
 
 
 def _allow_uploads(views: Mapping[str, object], endpoint: str | None, _values: object) -> None:
@@ -147,6 +148,9 @@ def _with_headers(
     def with_headers(environ: "WSGIEnvironment", start_response: Any) -> Iterable[bytes]:
         def start(status: str, own: list[tuple[str, str]], error: Any = None) -> Any:
             said = {name for name, _ in own}  # a view may say otherwise
+            if "Cache-Control" in said and not _may_be_kept(environ, status, own):
+                own = [one for one in own if one[0] != "Cache-Control"]
+                said.discard("Cache-Control")
             return start_response(
                 status, own + [one for one in headers if one[0] not in said], error
             )
@@ -156,13 +160,6 @@ def _with_headers(
     return with_headers
 
 
-def _forbid_keeping(response: Response) -> Response:
-    if response.status_code >= 400 or not _may_be_kept(response):
-        # Neither Back after signing out nor a shared cache may bring a page with codes again.
-        response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-def _may_be_kept(response: Response) -> bool:
-    is_static = request_ctx.request.endpoint == "static"
-    return is_static or response.headers.get("Cache-Control") == CONTENT_FOR_EVER
+def _may_be_kept(environ: "WSGIEnvironment", status: str, headers: list[tuple[str, str]]) -> bool:
+    is_static = environ["PATH_INFO"].startswith("/static/")
+    return status < "400" and (is_static or ("Cache-Control", CONTENT_FOR_EVER) in headers)
