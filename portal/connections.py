@@ -44,7 +44,7 @@ class Connections:
         try:
             return self._own.cursor
         except AttributeError:
-            self._own.cursor = self._open().cursor()
+            self._own.cursor = _cursor(self._open(), self.dialect.name)
             return self._own.cursor
 
     def has_gone(self, error: Any, cursor: Any) -> bool:
@@ -72,6 +72,15 @@ class Connections:
         assert driver is not None  # noqa: S101 - it was opened this moment
         self.dialect.set_isolation_level(driver, "AUTOCOMMIT")
         return driver
+
+
+def _cursor(driver: Any, dialect: str) -> Any:
+    if dialect == "sqlite":
+        return driver.cursor()
+
+    from portal.prepared import PreparedCursor  # noqa: PLC0415 - SQLite needs no psycopg
+
+    return PreparedCursor(driver)
 
 
 def named(error: Any, sql: str, dialect: sa.Dialect, *, gone: bool) -> StatementError:

@@ -69,7 +69,7 @@ def init_app(app: Flask) -> None:
     """Count every request when it is answered, and every event when it is committed."""
     app.before_request(_begin)
     app.after_request(_count)
-    audit.EVENT_COMMITTED.connect(_count_event)
+    audit.listen(_count_event)
 
 
 def _begin() -> None:
@@ -98,5 +98,10 @@ def _seconds(route: str) -> Histogram:
     return SECONDS.labels(route)
 
 
-def _count_event(_sender: object, action: str) -> None:
-    EVENTS.labels(action).inc()
+@cache
+def _events(action: str) -> Counter:
+    return EVENTS.labels(action)
+
+
+def _count_event(action: str) -> None:
+    _events(action).inc()

@@ -25,7 +25,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "portal.floods": {"portal.config", "portal.extensions"},
     "portal.filters": {"portal.clock"},
     "portal.database": {"portal.config", "portal.extensions"},
-    "portal.connections": {"portal.extensions"},
+    "portal.prepared": set(),
+    "portal.connections": {"portal.extensions", "portal.prepared"},
     "portal.transactions": {"portal.connections", "portal.extensions"},
     "portal.statements": {
         "portal.connections",

@@ -112,7 +112,7 @@ def logout() -> Response:
 @bearer_required(Scope.ISSUE)
 def generate() -> Response:
     """Issue a code. GET is what the document says; POST is the proper verb."""
-    in_body = request.method == "POST" and request.get_data()
+    in_body = request.method == "POST" and schemas.has_body()
     options = schemas.body(schemas.Options) if in_body else schemas.query(schemas.Options)
     now = utcnow()
     invitation = invitations.issue(

@@ -147,11 +147,16 @@ class Redeeming(Body):
 
 def body(model: type[Model], *, optional: bool = False) -> Model:
     """The JSON body as `model`; where it is `optional`, nothing at all will do."""
-    if optional and not request.get_data():
+    if optional and not has_body():
         return _fit(model, {})
     if not request.is_json:
         raise BadInput
     return _fit(model, request.get_json(silent=True))
+
+
+def has_body() -> bool:
+    """Whether anything was sent in the body."""
+    return request.content_length != 0 and bool(request.get_data())
 
 
 def query(model: type[Model]) -> Model:

@@ -4,13 +4,13 @@
 their places in the chain later (`chain.py`), at the latest when somebody reads them.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from blinker import Signal
 
 from portal import transactions
 from portal.domain import chain
@@ -20,7 +20,7 @@ from portal.models import AuditEvent, UnlinkedEvent
 from portal.models.types import new_id
 from portal.statements import Statement
 
-EVENT_COMMITTED = Signal()
+_listeners: set[Callable[[str], None]] = set()
 
 
 def record(
@@ -38,8 +38,14 @@ def record(
 
 
 def announce(action: str) -> None:
-    """Tell whoever counts events that one was committed; `record` sees to it by itself."""
-    EVENT_COMMITTED.send(action=action)
+    """Tell whoever listens that an event was committed; `record` sees to it by itself."""
+    for listener in _listeners:
+        listener(action)
+
+
+def listen(listener: Callable[[str], None]) -> None:
+    """Have `listener` told the action of every event that this process commits."""
+    _listeners.add(listener)
 
 
 def event(

@@ -8,7 +8,7 @@ GF(32), so that every wrong character and every swap of two characters is notice
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from uuid import UUID
 
@@ -118,8 +118,7 @@ def lookups(code: str) -> list[bytes]:
 def seal(code: str, row: UUID) -> bytes:
     """The code under AES-256-GCM, bound to its row so that seals cannot be swapped."""
     nonce = secrets.token_bytes(NONCE_BYTES)
-    key = keys.derive("invitation seal")
-    return nonce + _cipher(key).encrypt(nonce, code.encode(), row.bytes)
+    return nonce + _ciphers()[0].encrypt(nonce, code.encode(), row.bytes)
 
 
 def unseal(sealed: bytes, row: UUID) -> str:
@@ -133,11 +132,11 @@ def unseal_all(sealed: Iterable[tuple[bytes, bytes]]) -> list[str]:
     return [_unsealed(seal, row, ciphers) for seal, row in sealed]
 
 
-def _ciphers() -> list[AESGCM]:
-    return [_cipher(key) for key in keys.derive_all("invitation seal")]
+def _ciphers() -> Sequence[AESGCM]:
+    return _all_ciphers(keys.derive_all("invitation seal"))
 
 
-def _unsealed(sealed: bytes, row: bytes, ciphers: list[AESGCM]) -> str:
+def _unsealed(sealed: bytes, row: bytes, ciphers: Sequence[AESGCM]) -> str:
     nonce, box = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
     for cipher in ciphers:
         try:
@@ -148,5 +147,5 @@ def _unsealed(sealed: bytes, row: bytes, ciphers: list[AESGCM]) -> str:
 
 
 @lru_cache(maxsize=16)
-def _cipher(key: bytes) -> AESGCM:
-    return AESGCM(key)
+def _all_ciphers(keys: Sequence[bytes]) -> Sequence[AESGCM]:
+    return [AESGCM(key) for key in keys]

@@ -24,7 +24,7 @@ from portal.domain.errors import (
 )
 from portal.domain.origin import Origin
 from portal.extensions import db
-from portal.lookups import entity_of_row
+from portal.lookups import entity
 from portal.models import Account, Invitation, IssueReceipt, Letter, Role
 from portal.models.types import new_id
 from portal.statements import Statement
@@ -82,7 +82,7 @@ def issue(
     if own_code:
         _require_free(own_code)
     row = _new_row(own_code or codes.draw(), terms, by, now)
-    invitation = entity_of_row(Invitation, list(row.values()))
+    invitation = entity(Invitation, row)
     values = _issuing(row, by, origin, now)
     try:
         if once or mailed:
