@@ -1,0 +1,78 @@
+"""JSON as it leaves the portal: the same bytes, whichever of the two encoders wrote them."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portal import encoder
+from portal.encoder import Encoder
+from portal.models import Status
+
+ENCODER = Encoder(default=repr)
+ID = UUID("01900000-0000-7000-8000-000000000001")
+
+
+@dataclass
+class Point:
+    """Something that only `default` knows to write."""
+
+    x: int
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.characters()),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters()), inner),
+)
+
+
+@given(anything)
+def test_it_writes_what_the_standard_library_would(value: Any) -> None:
+    assert ENCODER.encode(value).decode() == json.dumps(value, separators=(",", ":"))
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (Status.ACTIVE, '"active"'),
+        ({1: "one"}, '{"1":"one"}'),
+        ([10**30], "[1000000000000000000000000000000]"),
+        ("\x1b[2K\x9b2K\u2028", '"\\u001b[2K\\u009b2K\\u2028"'),
+        ("\ud800", '"\\ud800"'),
+        ({"id": ID}, f'{{"id":"{ID}"}}'),
+    ],
+)
+def test_what_orjson_would_refuse_or_write_otherwise_is_written_all_the_same(
+    value: Any, written: str
+) -> None:
+    assert Encoder(default=str).encode(value).decode() == written
+
+
+@pytest.mark.parametrize("value", [Point(1), datetime(2026, 11, 21, tzinfo=UTC)])
+def test_what_json_has_no_form_for_is_left_to_the_default(value: object) -> None:
+    assert json.loads(ENCODER.encode([value])) == [repr(value)]
+
+
+def test_what_even_the_default_refuses_is_an_error() -> None:
+    def refuse(value: object) -> object:
+        raise TypeError(f"no form for {value}")
+
+    with pytest.raises(TypeError, match="no form for"):
+        Encoder(default=refuse).encode({"here": object()})
+
+
+def test_the_standard_library_is_asked_only_where_it_must_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(encoder.Encoder, "_thoroughly", lambda _, value: asked.append(value))
+
+    for value in ({"status": "ok"}, "é", ["\ud800"]):
+        ENCODER.encode(value)
+
+    assert asked == ["é", ["\ud800"]]
