@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ class Role(StrEnum):
     ADMIN = "admin"
     OWNER = "owner"
 
-    @property
+    @cached_property
     def rank(self) -> int:
         """0 for a member, up to 3 for an owner."""
         return list(Role).index(self)

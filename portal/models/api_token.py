@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ class Scope(StrEnum):
     ISSUE = "issue"
     MANAGE = "manage"
 
-    @property
+    @cached_property
     def rank(self) -> int:
         """0 for reading, up to 2 for managing."""
         return list(Scope).index(self)
