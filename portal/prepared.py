@@ -18,6 +18,7 @@ from psycopg.pq.abc import PGresult
 
 NAMED = re.compile(r"%\((\w+)\)s")
 ANSWERED = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK})
+MOST = 100  # statements that Postgres keeps plans of, for each connection; psycopg's own measure
 
 
 class PreparedCursor:
@@ -62,6 +63,10 @@ class PreparedCursor:
         """The name of the statement for parameters of these types."""
         name = self._names.get((text, types))
         if name is None:
+            if len(self._names) == MOST:  # there is no end of page sizes
+                self._answered(self._libpq.exec_(b"DEALLOCATE ALL"))
+                self._names.clear()
+                self._numbered.clear()
             name = f"portal_{next(self._numbers)}".encode()
             self._answered(self._libpq.prepare(name, text, types))
             self._names[text, types] = name

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg.errors import UndefinedColumn, UniqueViolation
 
+from portal import prepared
 from portal.prepared import PreparedCursor
 from tests.conftest import POSTGRES
 
@@ -75,6 +76,13 @@ def test_a_statement_is_prepared_once_for_each_kind_of_values(cursor: PreparedCu
     found = cursor.connection.execute(NAMES).fetchall()
     assert len(found) <= 4  # small, none, and the two that are longer
     assert len(cursor.execute("SELECT FROM thing").fetchall()) == 5
+
+
+def test_postgres_is_not_asked_to_keep_plans_without_end(cursor: PreparedCursor) -> None:
+    for number in [*range(3 * prepared.MOST), 0]:
+        assert cursor.execute(f"SELECT {number}").fetchall() == [(number,)]
+
+    assert len(cursor.connection.execute(NAMES).fetchall()) <= prepared.MOST
 
 
 def test_what_changes_answers_with_no_rows(cursor: PreparedCursor) -> None:

@@ -133,7 +133,7 @@ def unseal_all(sealed: Iterable[tuple[bytes, bytes]]) -> list[str]:
 
 
 def _ciphers() -> Sequence[AESGCM]:
-    return _all_ciphers(keys.derive_all("invitation seal"))
+    return _ciphers_of(keys.derive_all("invitation seal"))
 
 
 def _unsealed(sealed: bytes, row: bytes, ciphers: Sequence[AESGCM]) -> str:
@@ -147,5 +147,5 @@ def _unsealed(sealed: bytes, row: bytes, ciphers: Sequence[AESGCM]) -> str:
 
 
 @lru_cache(maxsize=16)
-def _all_ciphers(keys: Sequence[bytes]) -> Sequence[AESGCM]:
-    return [AESGCM(key) for key in keys]
+def _ciphers_of(derived: Sequence[bytes]) -> Sequence[AESGCM]:
+    return [AESGCM(key) for key in derived]
