@@ -42,7 +42,7 @@ SECRETS = frozenset(
     | {"authorization", "proxy-authorization", "cookie", "secret-token"}
 )
 ADDRESSES = frozenset({"referer", "hx-current-url"})
-LONGEST_TEXT, LONGEST_LIST, DEEPEST = 200, 5, 5
+LONGEST_TEXT, LONGEST_LIST, DEEPEST = 200, 3, 5
 
 JSON = Encoder(default=repr)
 

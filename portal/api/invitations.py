@@ -31,7 +31,7 @@ from portal.domain.invitations import Once, Terms
 from portal.domain.listings import Listed
 from portal.domain.origin import Origin
 from portal.guards import bearer_required, current_bearer, public
-from portal.models import Invitation, Role, Scope, Status, Surface
+from portal.models import Account, Invitation, Role, Scope, Status, Surface
 
 blueprint = Blueprint("api", __name__)
 
@@ -44,6 +44,10 @@ WIRE_STATUS: Mapping[str, str] = {
     Status.EXPIRED: "in_active",
     Status.REVOKED: "in_active",
     Status.SCHEDULED: "in_active",
+}
+MEANT_BY = {
+    word: tuple(state for state in Status if WIRE_STATUS[state] == word)
+    for word in WIRE_STATUS.values()
 }
 
 
@@ -136,12 +140,12 @@ def index() -> Response:
     view, now = schemas.query(schemas.HistoryView), utcnow()
     query = Query(
         text=view.q,
-        statuses=tuple(state for state in Status if WIRE_STATUS[state] == view.status),
+        statuses=MEANT_BY[view.status] if view.status else (),
         size=view.size,
         cursor=view.cursor or "",
     )
-    number = view.page if view.cursor is None else None
-    page = listings.page(query, by=current_bearer().account, now=now, number=number)
+    number, owner = view.page if view.cursor is None else None, current_bearer().account
+    page = listings.page(query, by=owner, now=now, number=number)
     paginations: dict[str, Any] = {
         "page": view.page,
         "size": view.size,
@@ -150,7 +154,7 @@ def index() -> Response:
     }
     if view.cursor is not None:
         paginations["next_cursor"] = page.next
-    return _ok({"paginations": paginations, "data": _told(page.rows)})
+    return _ok({"paginations": paginations, "data": _told(page.rows, owner)})
 
 
 @blueprint.get("/api/v1/admin/invitation/<uuid:id>")
@@ -259,23 +263,23 @@ def _brief(invitation: Invitation, now: datetime) -> dict[str, Any]:
     }
 
 
-def _told(rows: Sequence[Listed]) -> list[dict[str, Any]]:
-    owner = str(current_bearer().account.id)  # nobody is told of another's
+def _told(rows: Sequence[Listed], owner: Account) -> list[dict[str, Any]]:
+    issuer = str(owner.id)
     return [
         {
-            "id": row.id,
-            "code": row.code,
-            "status": WIRE_STATUS[row.status],
-            "created_by": owner,
-            "created_at": row.created_at,
-            "expired_at": row.expires_at,
+            "id": row,
+            "code": code,
+            "status": WIRE_STATUS[status],
+            "created_by": issuer,
+            "created_at": created_at,
+            "expired_at": expires_at,
         }
-        for row in rows
+        for row, code, created_at, expires_at, status in rows
     ]
 
 
 def _whole(invitation: Invitation, now: datetime) -> dict[str, Any]:
-    (row,) = _told([listings.listed(invitation, now=now)])
+    (row,) = _told([listings.listed(invitation, now=now)], current_bearer().account)
     return row | {
         "label": invitation.label,
         "max_uses": invitation.max_uses,

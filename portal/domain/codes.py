@@ -95,9 +95,8 @@ def is_guessable(code: str) -> bool:
 
 def grouped(code: str) -> str:
     """The code as people read it: ours in groups of four, any other as it was chosen."""
-    if not has_our_form(code):
-        return code
-    return f"{code[:4]}-{code[4:8]}-{code[8:]}"
+    is_ours = _OUR_FORM.fullmatch(code)  # not by `has_our_form`: pages are full of codes
+    return f"{code[:4]}-{code[4:8]}-{code[8:]}" if is_ours else code
 
 
 def hint(code: str) -> str:
@@ -127,9 +126,9 @@ def unseal(sealed: bytes, row: UUID) -> str:
 
 
 def unseal_all(sealed: Iterable[tuple[bytes, bytes]]) -> list[str]:
-    """`unseal` for a page of seals, each with the 16 bytes of its row: keys are fetched once."""
+    """A page of seals, each with the 16 bytes of its row, as people read the codes."""
     ciphers = _ciphers()
-    return [_unsealed(seal, row, ciphers) for seal, row in sealed]
+    return [grouped(_unsealed(seal, row, ciphers)) for seal, row in sealed]
 
 
 def _ciphers() -> Sequence[AESGCM]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,15 +16,9 @@ from portal.lookups import LookUp
 from portal.models import Account, Invitation
 from portal.models.types import UTCDateTime, plain_id, plain_time, wire_id, wire_time
 
-
-class Listed(NamedTuple):
-    """An invitation as its owner's programs are told of it: all as text, times by RFC 3339."""
-
-    id: str
-    code: str
-    created_at: str
-    expires_at: str | None
-    status: str
+# An invitation as its owner's programs are told of it: its id, its code, when it was made, when it
+# ends (or None), its status. All as text, times by RFC 3339; a bare tuple, for there are many.
+Listed = tuple[str, str, str, str | None, str]
 
 
 @dataclass(frozen=True)
@@ -56,14 +50,14 @@ def page(query: Query, *, by: Account, now: datetime, number: int | None = None)
     rows = _told(shown)
     if number or not has_next:
         return Listing(rows, total, None)
-    last = UUID(rows[-1].id)
+    last = UUID(rows[-1][0])
     return Listing(rows, total, history.write_cursor(query, "after", last, last))
 
 
 def listed(invitation: Invitation, *, now: datetime) -> Listed:
     """An invitation as its owner's programs are told of it."""
     end = invitation.expires_at
-    return Listed(
+    return (
         str(invitation.id),
         invitations.code_of(invitation),
         invitation.created_at.isoformat(),
@@ -75,7 +69,7 @@ def listed(invitation: Invitation, *, now: datetime) -> Listed:
 def _told(rows: Sequence[Sequence[Any]]) -> list[Listed]:
     seals = [(row[1], bytes.fromhex(row[0])) for row in rows]
     return [
-        Listed(wire_id(row), codes.grouped(code), wire_time(begun), end and wire_time(end), status)
+        (wire_id(row), code, wire_time(begun), end and wire_time(end), status)
         for (row, _, begun, end, status, _), code in zip(rows, codes.unseal_all(seals), strict=True)
     ]
 

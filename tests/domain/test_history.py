@@ -148,8 +148,8 @@ def test_what_programs_are_told_by_number_or_by_cursor_is_what_pages_show(text: 
         query = replace(query, cursor=walked[-1].next)
         walked.append(listings.page(query, by=olivia, now=NOW))
 
-    assert [[row.id for row in page.rows] for page in numbered] == [*shown, []]
-    assert [[row.id for row in page.rows] for page in walked] == shown
+    assert [[row[0] for row in page.rows] for page in numbered] == [*shown, []]
+    assert [[row[0] for row in page.rows] for page in walked] == shown
     assert {page.total for page in numbered + walked} == {sum(map(len, shown))}
 
 
