@@ -176,7 +176,7 @@ def _embedded_secret() -> str:
 
 
 def current_settings() -> Settings:
-    """The `Settings` of the running app, for whoever asks more than one thing of them."""
+    """The `Settings` of the running app; `settings` without its proxy, for what runs most."""
     found: Settings = current_app.extensions["portal.settings"]
     return found
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache, partial
 from http import HTTPStatus
 from itertools import islice
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import structlog
@@ -170,21 +170,28 @@ def _query(text: str) -> str:
 def _headers(asked: Request) -> dict[str, list[str]]:
     """By WSGI's own names, since Werkzeug would spell and check each header anew."""
     return {
-        header[0]: [header[1](value)]
+        header.name: [header.written(value)]
         for variable, value in asked.environ.items()
         if (header := _header(variable)) and value
     }
 
 
+class _Header(NamedTuple):
+    name: str
+    written: Callable[[str], str]
+
+
 @lru_cache(maxsize=256)
-def _header(variable: str) -> tuple[str, Callable[[str], str]] | None:
+def _header(variable: str) -> _Header | None:
     """`User-Agent` for `HTTP_USER_AGENT`, and how its value is written; None for no header."""
     if variable not in {"CONTENT_TYPE", "CONTENT_LENGTH"} and not variable.startswith("HTTP_"):
         return None
     name = variable.removeprefix("HTTP_").replace("_", "-").title()
     if name.lower() in SECRETS:
-        return name, lambda _: MASK
-    return name, _address if name.lower() in ADDRESSES else lambda text: text[:LONGEST_TEXT]
+        return _Header(name, lambda _: MASK)
+    if name.lower() in ADDRESSES:
+        return _Header(name, _address)
+    return _Header(name, lambda text: text[:LONGEST_TEXT])
 
 
 def _address(text: str) -> str:

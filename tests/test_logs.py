@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from flask import Flask
 
-from portal.logs import masked
+from portal.logs import log, masked
 from tests import factories
 from tests.factories import PASSWORD, code_of
 from tests.pages import PageClient
@@ -132,3 +133,17 @@ def test_deep_and_long_things_are_cut_off() -> None:
 
     assert "end" not in json.dumps(masked(deep))
     assert len(json.dumps(masked({"text": "x" * 10_000, "list": [1] * 10_000}))) < 300
+
+
+def test_the_line_of_a_request_looks_like_those_of_other_events(
+    client: PageClient, lines: Lines
+) -> None:
+    client.get("/api/v1/test")
+    log.info("something else")
+
+    asked, other = lines()
+    assert asked["level"] == other["level"] == "info"
+    assert other["msg"] == "something else"
+    for line in (asked, other):
+        assert line["time"].endswith("Z")
+        assert datetime.fromisoformat(line["time"]).tzinfo is UTC

@@ -144,7 +144,8 @@ def index() -> Response:
         size=view.size,
         cursor=view.cursor or "",
     )
-    number, owner = view.page if view.cursor is None else None, current_bearer().account
+    owner = current_bearer().account
+    number = view.page if view.cursor is None else None
     page = listings.page(query, by=owner, now=now, number=number)
     paginations: dict[str, Any] = {
         "page": view.page,

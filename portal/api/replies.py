@@ -18,7 +18,7 @@ def reply(body: Json, status: int = 200) -> Response:
     """This body, which the log is told as well."""
     answered(body)
     response = jsonify(body)
-    if status != 200:
+    if status != 200:  # which it has: to set it would spell it anew
         response.status_code = status
     return response
 

@@ -156,7 +156,8 @@ def body(model: type[Model], *, optional: bool = False) -> Model:
 
 def has_body() -> bool:
     """Whether anything was sent in the body."""
-    return request.content_length != 0 and bool(request.get_data())
+    is_empty = request.content_length == 0  # most say so, and there is nothing to read
+    return not is_empty and bool(request.get_data())
 
 
 def query(model: type[Model]) -> Model:

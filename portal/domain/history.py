@@ -233,6 +233,6 @@ def _keys(query: Query) -> tuple[bytes, ...]:
 
 
 @lru_cache(maxsize=16)
-def _signer(*keys: bytes) -> Signer:
+def _signer(*derived: bytes) -> Signer:
     # A serializer would make a signer and derive its key anew, and try to compress, each time.
-    return Signer(list(reversed(keys)), key_derivation="none", digest_method=sha256)
+    return Signer(list(reversed(derived)), key_derivation="none", digest_method=sha256)

@@ -10,8 +10,11 @@ import sqlalchemy as sa
 from flask import Flask
 from werkzeug.datastructures import Headers
 
+from portal import security
+from portal.config import Settings
 from portal.domain import codes
 from portal.models import AuditEvent, Invitation, Redemption
+from portal.security import CONTENT_FOR_EVER
 from tests.pages import PageClient, words
 from tests.web.conftest import Issue
 
@@ -328,3 +331,28 @@ def test_bytes_that_are_no_text_are_400(client: PageClient) -> None:
 def test_a_code_of_a_hundred_kilobytes_is_only_refused(client: PageClient, app: Flask) -> None:
     answer = client.submit("/", {"code": "\uff21" * 30_000})
     assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said", "kept"),
+    [
+        ("/static/a.css", 200, "public, max-age=31536000", True),
+        ("/static/a.css", 304, "public, max-age=31536000", True),
+        ("/static/a.css", 404, "public, max-age=31536000", False),
+        ("/avatars/1", 200, CONTENT_FOR_EVER, True),
+        ("/avatars/1", 500, CONTENT_FOR_EVER, False),
+        ("/admin/export", 200, "public, max-age=31536000", False),
+        ("/admin/export", 200, "no-cache", False),
+    ],
+)
+def test_no_view_can_have_its_answer_kept_by_accident(
+    path: str, status: int, said: str, kept: bool
+) -> None:
+    app = Flask(__name__, static_folder=None)
+    app.extensions["portal.settings"] = Settings(_env_file=None)
+    security.init_app(app)
+    app.add_url_rule("/<path:_any>", "view", lambda _any: ("", status, {"Cache-Control": said}))
+
+    answer = app.test_client().get(path)
+
+    assert answer.headers.getlist("Cache-Control") == [said if kept else "no-store"]
