@@ -8,14 +8,15 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, request, session
-from flask.globals import request_ctx
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest
 from werkzeug.sansio.utils import host_is_trusted
 from werkzeug.utils import cached_property
 
+from portal import current
 from portal.config import Settings
 from portal.domain.errors import BadInput, ForeignOrigin
+from portal.extensions import csrf
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication, WSGIEnvironment
@@ -35,18 +36,23 @@ CONTENT_SECURITY_POLICY = "; ".join(
     ]
 )
 HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     # Neither Back after signing out nor a shared cache may bring a page with codes again.
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+# What programs read is shown by no browser, and may do nothing there at all.
+OF_JSON = HEADERS | {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
+OF_PAGES = HEADERS | {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Frame-Options": "DENY",
     # A shared link carries its code in the address: no other site needs to learn it. (`no-referrer`
     # would also turn the Origin of our own forms into "null".)
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+JSON = ("Content-Type", "application/json")
 LARGEST_BODY = 1024 * 1024  # bytes
 LARGEST_UPLOAD = 6 * 1024 * 1024  # bytes: room for a file that is a little too large to be told so
 # For an answer whose address changes with its content.
@@ -85,6 +91,7 @@ def flask_config(settings: Settings) -> dict[str, object]:
         # The rows in the table `session` decide when a session ends, not the cookie.
         "PERMANENT_SESSION_LIFETIME": timedelta(days=31),
         "SESSION_REFRESH_EACH_REQUEST": False,
+        "WTF_CSRF_CHECK_DEFAULT": False,  # `_refuse_strangers` asks, and not at every GET
         "WTF_CSRF_TIME_LIMIT": None,
         "WTF_CSRF_SSL_STRICT": False,  # it asks for a Referer, which some strip; Origin is checked
         "MAX_CONTENT_LENGTH": LARGEST_BODY,
@@ -98,14 +105,15 @@ def init_app(app: Flask) -> None:
     """Refuse unknown hosts and foreign origins, and put the headers on every answer."""
     app.request_class = CarefulRequest
     app.url_value_preprocessor(partial(_allow_uploads, app.view_functions))
-    app.wsgi_app = _with_headers(app.wsgi_app, _headers(app.extensions["portal.settings"]))  # type: ignore[method-assign, assignment]
+    app.wsgi_app = _with_headers(app.wsgi_app, app.extensions["portal.settings"])  # type: ignore[method-assign, assignment]
     app.before_request(partial(_refuse_strangers, app.extensions["portal.settings"]))
 
 
 def _allow_uploads(views: Mapping[str, object], endpoint: str | None, _values: object) -> None:
-    """Raise the limit for a view that says so, before the CSRF check reads the body.
+    """Raise the limit for a view that says so, before anybody reads the body.
 
-    Guards come after that; so whoever has no session may send a picture, and no list of guests.
+    The log reads it even if a guard refused: so whoever has no session may send a picture, and no
+    list of guests.
     """
     if largest := getattr(views.get(endpoint or ""), "largest_body", 0):
         known = "_user_id" in session
@@ -119,14 +127,15 @@ def _refuse_strangers(chosen: Settings) -> None:
     its Origin, beside the CSRF token: browsers send one with every POST; programs do not, and need
     no cookie either.
     """
-    asked = request_ctx.request
+    asked = current.request()
     if not _is_ours(asked.host, chosen.public_url):
         raise BadInput("The portal does not answer to this name.")
-    origin = asked.environ.get("HTTP_ORIGIN")
-    if origin is None or asked.method in {"GET", "HEAD", "OPTIONS"}:
+    if asked.method in {"GET", "HEAD", "OPTIONS"}:
         return
-    if origin not in {asked.host_url.rstrip("/"), chosen.base_url}:
+    origin = asked.environ.get("HTTP_ORIGIN")
+    if origin is not None and origin not in {asked.host_url.rstrip("/"), chosen.base_url}:
         raise ForeignOrigin
+    csrf.protect(apply_exemptions=True)
 
 
 @lru_cache(maxsize=64)
@@ -134,16 +143,11 @@ def _is_ours(host: str, public_url: str) -> bool:
     return not public_url or host_is_trusted(host, [urlsplit(public_url).hostname or ""])
 
 
-def _headers(chosen: Settings) -> list[tuple[str, str]]:
-    """What never differs from one answer to the next."""
+def _with_headers(application: "WSGIApplication", chosen: Settings) -> "WSGIApplication":
+    """`application`, whose every answer carries its headers; Werkzeug would check each anew."""
     transport = {"Strict-Transport-Security": "max-age=31536000"} if chosen.https else {}
-    return list((HEADERS | transport).items())
-
-
-def _with_headers(
-    application: "WSGIApplication", headers: list[tuple[str, str]]
-) -> "WSGIApplication":
-    """`application`, whose every answer carries `headers`; Werkzeug would check each anew."""
+    of_json = list((OF_JSON | transport).items())
+    of_pages = list((OF_PAGES | transport).items())
 
     def with_headers(environ: "WSGIEnvironment", start_response: Any) -> Iterable[bytes]:
         def start(status: str, own: list[tuple[str, str]], error: Any = None) -> Any:
@@ -151,6 +155,7 @@ def _with_headers(
             if "Cache-Control" in said and not _may_be_kept(environ, status, own):
                 own = [one for one in own if one[0] != "Cache-Control"]
                 said.discard("Cache-Control")
+            headers = of_json if JSON in own else of_pages
             return start_response(
                 status, own + [one for one in headers if one[0] not in said], error
             )

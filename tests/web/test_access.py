@@ -17,6 +17,7 @@ from tests.pages import PageClient
 
 # What each is answered that sends an empty form, with a good CSRF token. 303 leads strangers to
 # the sign-in or to the landing page; 422 is a form that was looked at; nobody's token is 404.
+WITHOUT_TOKEN = {"POST /no-more-mail/<token>"}  # mail programs ask for people so (RFC 8058)
 PEOPLE = ("stranger", "invitee", "member", "viewer", "admin", "owner")
 PAGES = """
                                                         stranger invitee member viewer admin owner
@@ -348,6 +349,19 @@ def test_people_are_answered_as_the_table_says(
         with browser.open(fill(rule), method=method, data=form) as answer:
             answered[address] = answer.status_code
     assert answered == expected
+
+
+def test_no_page_takes_a_form_without_its_token(
+    visit: Callable[[str], PageClient], fill: Callable[[str], str]
+) -> None:
+    posts = {rule for rule in column(PAGES, PEOPLE, "owner") if rule.startswith("POST")}
+    refused = {
+        address
+        for browser in (visit("owner"), visit("invitee"))
+        for address in posts
+        if browser.open(fill(address.split()[1]), method="POST").status_code == 400
+    }
+    assert posts - refused == WITHOUT_TOKEN
 
 
 @pytest.mark.parametrize("name", PEOPLE)

@@ -33,8 +33,8 @@ def cookies(headers: Headers) -> dict[str, str]:
 # --- Headers ---
 
 
-@pytest.mark.parametrize("url", ["/", "/login", "/nowhere", "/healthz", "/api/v1/test"])
-def test_every_answer_carries_the_headers(client: PageClient, url: str) -> None:
+@pytest.mark.parametrize("url", ["/", "/login", "/nowhere", "/api/docs"])
+def test_every_page_carries_the_headers(client: PageClient, url: str) -> None:
     headers = client.get(url).headers
     policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
     assert policy.pop("default-src") == "'none'"
@@ -47,6 +47,16 @@ def test_every_answer_carries_the_headers(client: PageClient, url: str) -> None:
     assert "camera=()" in headers["Permissions-Policy"]
     assert headers["Cache-Control"] == "no-store"
     assert "Strict-Transport-Security" not in headers
+
+
+@pytest.mark.parametrize("url", ["/healthz", "/api/v1/test", "/api/v1/nowhere", "/v1/login"])
+def test_every_answer_to_a_program_carries_its_headers(client: PageClient, url: str) -> None:
+    headers = client.get(url).headers
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "no-store"
 
 
 def test_the_policy_allows_nothing_inline_and_no_eval(client: PageClient) -> None:
