@@ -1,18 +1,19 @@
 """Floods: how often one address may ask for one thing, be it right or wrong.
 
 Flask-Limiter counts in Redis when there is one, and goes on in memory while Redis is away. Without
-Redis each process counts for itself, and asks Flask-Limiter's strategy directly: its hooks weigh
+Redis each process counts for itself, and asks Flask-Limiter's storage directly: its hooks weigh
 more than a query, on every request.
 """
 
 from flask import Flask, current_app
-from flask.globals import request_ctx
 from flask_limiter import ExemptionScope
-from limits import RateLimitItem, parse
+from limits import parse
 from werkzeug.exceptions import TooManyRequests
 
+from portal import current
 from portal.config import Settings
 from portal.extensions import limiter, lockout
+from portal.limits_storage import Limit
 
 
 def init_app(app: Flask) -> None:
@@ -23,7 +24,7 @@ def init_app(app: Flask) -> None:
     app.extensions["limiter"] = {lockout}
     if not settings.redis_url.get_secret_value():
         app.extensions["limiter"].add(limiter)
-        app.before_request(Floods(parse(settings.flood_limit)).count)
+        app.before_request(Floods(Limit(parse(settings.flood_limit))).count)
     for known in (limiter, lockout):
         known.init_app(app)
 
@@ -31,22 +32,23 @@ def init_app(app: Flask) -> None:
 class Floods:
     """The one limit, and the endpoints that are exempt from it (`limiter.exempt`)."""
 
-    def __init__(self, limit: RateLimitItem) -> None:
+    def __init__(self, limit: Limit) -> None:
         self._limit = limit
         self._is_exempt: dict[str, bool] = {}
 
     def count(self) -> None:
         """Count this request; raise `TooManyRequests` if it is one too many."""
-        asked = request_ctx.request
+        asked = current.request()
         endpoint = asked.endpoint
         if endpoint is None:
             return
         if endpoint not in self._is_exempt:
             self._is_exempt[endpoint] = _is_exempt(endpoint)
-        address = asked.remote_addr or ""
-        if self._is_exempt[endpoint] or limiter.limiter.hit(self._limit, address, endpoint):
+        if self._is_exempt[endpoint]:
             return
-        raise TooManyRequests(retry_after=self._limit.get_expiry())
+        key = self._limit.key_for(f"{asked.remote_addr}/{endpoint}")
+        if limiter.limiter.storage.incr(key, self._limit.expiry) > self._limit.amount:
+            raise TooManyRequests(retry_after=self._limit.expiry)
 
 
 def _is_exempt(endpoint: str) -> bool:

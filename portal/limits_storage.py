@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from limits import RateLimitItem
 from limits.storage import Storage
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -42,6 +43,20 @@ def _count(keys: int) -> Statement:
 
 
 _COUNT = {keys: _count(keys) for keys in (1, 2)}
+
+
+class Limit:
+    """A limit of the library's; its keys are put together from fewer parts than `item.key_for`."""
+
+    def __init__(self, item: RateLimitItem) -> None:
+        self.item = item
+        self.amount = item.amount
+        self.expiry = item.get_expiry()  # seconds
+        self._before, self._after = item.key_for("\0").split("\0")
+
+    def key_for(self, name: str) -> str:
+        """What `item.key_for` would say."""
+        return f"{self._before}{name}{self._after}"
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from limits.storage import MemoryStorage
 from sqlalchemy import text
 
 from portal.extensions import db, lockout
-from portal.limits_storage import DatabaseStorage, ProcessStorage, at
+from portal.limits_storage import DatabaseStorage, Limit, ProcessStorage, at
 from tests.factories import NOW
 
 KEYS = ["tries/one", "tries/two", "lock/one"]
@@ -31,6 +31,12 @@ MINUTE = 60
 def storage(context: None) -> DatabaseStorage:
     """The counters, all at nothing."""
     return DatabaseStorage("portal://")
+
+
+@pytest.mark.parametrize("name", ["a" * 64, "2001:db8::/64", "10.0.0.1/landing.redeem", ""])
+def test_a_limit_makes_the_keys_the_library_makes(name: str) -> None:
+    item = RateLimitItemPerMinute(3, 30, namespace="tries")
+    assert Limit(item).key_for(name) == item.key_for(name)
 
 
 class Beside(RuleBasedStateMachine):

@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
-from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
+from limits import RateLimitItemPerHour, RateLimitItemPerMinute
 
 from portal.config import current_settings
 from portal.domain.errors import LockedOut
 from portal.domain.origin import Origin
 from portal.extensions import db, lockout
-from portal.limits_storage import DatabaseStorage, at
+from portal.limits_storage import DatabaseStorage, Limit, at
 from portal.lookups import LookUp
 from portal.models import AttemptCounter
 from portal.statements import Statement
@@ -38,12 +38,12 @@ def reserve(origin: Origin, *, now: datetime) -> None:
     only behind the counter's row is the lock's answer sure to be the last word. A refusal is rolled
     back with the verb, so waiting devices do not prolong their lock.
     """
-    tries, misses = _tries(), _misses()
+    tries, _, misses = _limits()
     with at(now):
         hits, _ = cast(DatabaseStorage, lockout.limiter.storage).incr_together(
-            (tries.key_for(origin.device_digest), tries.get_expiry(), 1),
+            (tries.key_for(origin.device_digest), tries.expiry, 1),
             # Counts nothing yet, but the tries of one address wait here for each other's outcome.
-            (misses.key_for(origin.address_bucket), misses.get_expiry(), 0),
+            (misses.key_for(origin.address_bucket), misses.expiry, 0),
         )
         if hits > tries.amount:
             raise LockedOut(_end(tries, origin.device_digest))
@@ -61,24 +61,25 @@ _SUCCEED = Statement(SUCCEED)
 
 def over(origin: Origin) -> dict[str, Any]:
     """The parameters of `SUCCEED`."""
-    return {"tries": _tries().key_for(origin.device_digest)}
+    return {"tries": _limits().tries.key_for(origin.device_digest)}
 
 
 def fail(origin: Origin, *, now: datetime) -> int:
     """Count a miss; return the tries left. At none, the lock starts and runs from `now`."""
+    tries, lock, misses = _limits()
     with at(now):
-        lockout.limiter.hit(_misses(), origin.address_bucket)
-        left = lockout.limiter.get_window_stats(_tries(), origin.device_digest).remaining
+        lockout.limiter.hit(misses.item, origin.address_bucket)
+        left = lockout.limiter.get_window_stats(tries.item, origin.device_digest).remaining
         if not left:
-            lockout.limiter.hit(_lock(), origin.device_digest)
-            lockout.limiter.clear(_tries(), origin.device_digest)
+            lockout.limiter.hit(lock.item, origin.device_digest)
+            lockout.limiter.clear(tries.item, origin.device_digest)
         return left
 
 
 def miss(origin: Origin, *, now: datetime) -> None:
     """Count a look-up that found nothing against the address; it costs the device no try."""
     with at(now):
-        lockout.limiter.hit(_misses(), origin.address_bucket)
+        lockout.limiter.hit(_limits().misses.item, origin.address_bucket)
 
 
 def require_unlocked(origin: Origin, *, now: datetime) -> None:
@@ -96,7 +97,7 @@ def require_over(end: float | None) -> None:
 def require_address_unlocked(origin: Origin, *, now: datetime) -> None:
     """Raise `LockedOut` if too many guesses of any kind came from this address."""
     with at(now):
-        _require(_misses(), origin.address_bucket)
+        _require(_limits().misses, origin.address_bucket)
 
 
 def end_of_wait() -> sa.ScalarSelect[float | None]:
@@ -117,7 +118,7 @@ def end_of_wait() -> sa.ScalarSelect[float | None]:
 
 def waiting(origin: Origin, *, now: datetime) -> dict[str, Any]:
     """The parameters of `end_of_wait`."""
-    lock, misses = _lock(), _misses()
+    _, lock, misses = _limits()
     return {
         "lock": lock.key_for(origin.device_digest),
         "locks": lock.amount,
@@ -144,44 +145,44 @@ def locked_devices(*, now: datetime) -> int:
 
 def locked(*, now: datetime) -> dict[str, datetime]:
     """The devices (by their digests) that are locked at this moment, and until when."""
-    return _full(_lock(), now)
+    return _full(_limits().lock, now)
 
 
 def spent(*, now: datetime) -> dict[str, datetime]:
     """The addresses (by their buckets) whose misses are used up, and until when."""
-    return _full(_misses(), now)
+    return _full(_limits().misses, now)
 
 
 def unlock(device_digest: str) -> None:
     """Give a device its tries back. Takes part in the caller's transaction."""
-    lockout.limiter.clear(_lock(), device_digest)
-    lockout.limiter.clear(_tries(), device_digest)
+    lockout.limiter.clear(_limits().lock.item, device_digest)
+    lockout.limiter.clear(_limits().tries.item, device_digest)
 
 
 def forgive(address_bucket: str) -> None:
     """Forget the misses of an address. Takes part in the caller's transaction."""
-    lockout.limiter.clear(_misses(), address_bucket)
+    lockout.limiter.clear(_limits().misses.item, address_bucket)
 
 
-def _full(item: RateLimitItem, now: datetime) -> dict[str, datetime]:
+def _full(limit: Limit, now: datetime) -> dict[str, datetime]:
     """What each counter of a kind that is used up counts for, and when it starts afresh."""
     rows = db.session.execute(
         sa.select(AttemptCounter.key, AttemptCounter.expires_at)
         .where(
-            AttemptCounter.key.startswith(f"{item.namespace}/"),
-            AttemptCounter.hits >= item.amount,
+            AttemptCounter.key.startswith(f"{limit.item.namespace}/"),
+            AttemptCounter.hits >= limit.amount,
             AttemptCounter.expires_at > now.timestamp(),
         )
         .order_by(AttemptCounter.expires_at.desc())
         .limit(MOST_LISTED)
     )
     # A key ends in amount, multiple and granularity; an IPv6 bucket has a slash of its own.
-    prefix = f"{item.namespace}/"
+    prefix = f"{limit.item.namespace}/"
     named = ((key.removeprefix(prefix).rsplit("/", 3)[0], key, end) for key, end in rows)
     return {
         name: datetime.fromtimestamp(end, UTC)
         for name, key, end in named
-        if key == item.key_for(name)  # not of a time when the setting was another
+        if key == limit.key_for(name)  # not of a time when the setting was another
     }
 
 
@@ -205,18 +206,18 @@ class SignIn:
         """
         with at(now):
             if not self.device_is_known:
-                _require(_misses(), self.origin.address_bucket)
+                _require(_limits().misses, self.origin.address_bucket)
             if db.session().in_transaction():
                 db.session.commit()
             storage = cast(DatabaseStorage, lockout.limiter.storage)
             key = _PASSWORD_TRIES.key_for(self._key)
-            if storage.incr_at_once(key, _PASSWORD_TRIES.get_expiry()) > _PASSWORD_TRIES.amount:
+            if storage.incr_at_once(key, _PASSWORD_TRIES.expiry) > _PASSWORD_TRIES.amount:
                 raise LockedOut(_end(_PASSWORD_TRIES, self._key))
 
     def succeed(self, *, now: datetime) -> None:
         """Forget the failures of this device, or of the strangers it was one of."""
         with at(now):
-            lockout.limiter.clear(_PASSWORD_TRIES, self._key)
+            lockout.limiter.clear(_PASSWORD_TRIES.item, self._key)
 
     def fail(self, *, now: datetime) -> None:
         """Count a miss of the address; the try itself is counted already."""
@@ -225,7 +226,7 @@ class SignIn:
     def is_spent(self, *, now: datetime) -> bool:
         """Whether no try is left. Counts nothing."""
         with at(now):
-            return not lockout.limiter.test(_PASSWORD_TRIES, self._key)
+            return not lockout.limiter.test(_PASSWORD_TRIES.item, self._key)
 
     @property
     def _key(self) -> str:
@@ -261,37 +262,38 @@ def _name_key(name: str, device: str) -> str:
     return sha256(f"{name}\n{device}".encode()).hexdigest()
 
 
-_PASSWORD_TRIES = RateLimitItemPerMinute(10, 30, namespace="password")
+_PASSWORD_TRIES = Limit(RateLimitItemPerMinute(10, 30, namespace="password"))
 
 
-def _require(item: RateLimitItem, key: str) -> None:
-    if not lockout.limiter.test(item, key):
-        raise LockedOut(_end(item, key))
+def _require(limit: Limit, name: str) -> None:
+    if not lockout.limiter.test(limit.item, name):
+        raise LockedOut(_end(limit, name))
 
 
-def _end(item: RateLimitItem, key: str) -> datetime:
-    return datetime.fromtimestamp(lockout.limiter.get_window_stats(item, key).reset_time, UTC)
+def _end(limit: Limit, name: str) -> datetime:
+    window = lockout.limiter.get_window_stats(limit.item, name)
+    return datetime.fromtimestamp(window.reset_time, UTC)
 
 
-def _tries() -> RateLimitItem:
+class _Limits(NamedTuple):
+    """The tries of a device, the lock that follows them, and the misses of an address."""
+
+    tries: Limit
+    lock: Limit
+    misses: Limit
+
+
+def _limits() -> _Limits:
     chosen = current_settings()
-    return _in_minutes("tries", chosen.lockout_attempts, chosen.lockout_minutes)
+    return _limits_by(
+        chosen.lockout_attempts, chosen.lockout_minutes, chosen.address_misses_per_hour
+    )
 
 
-def _lock() -> RateLimitItem:
-    return _in_minutes("lock", 1, current_settings().lockout_minutes)
-
-
-def _misses() -> RateLimitItem:
-    return _in_an_hour("misses", current_settings().address_misses_per_hour)
-
-
-# Settings do not change while the portal runs, so there is one of each.
-@cache
-def _in_minutes(namespace: str, amount: int, minutes: int) -> RateLimitItem:
-    return RateLimitItemPerMinute(amount, minutes, namespace=namespace)
-
-
-@cache
-def _in_an_hour(namespace: str, amount: int) -> RateLimitItem:
-    return RateLimitItemPerHour(amount, namespace=namespace)
+@cache  # settings do not change while the portal runs
+def _limits_by(attempts: int, minutes: int, misses_per_hour: int) -> _Limits:
+    return _Limits(
+        Limit(RateLimitItemPerMinute(attempts, minutes, namespace="tries")),
+        Limit(RateLimitItemPerMinute(1, minutes, namespace="lock")),
+        Limit(RateLimitItemPerHour(misses_per_hour, namespace="misses")),
+    )

@@ -129,7 +129,7 @@ def former(house: Flask) -> Flask:
     for number in (1, 2, 3):
         end = remember(number, end)
     db.session.execute(sa.text("UPDATE audit_head SET number = 3, hash = :end"), {"end": end})
-    lock = attempts._lock().key_for(device("locked").device_digest)
+    lock = attempts._limits().lock.key_for(device("locked").device_digest)
     write(AttemptCounter, key=lock, hits=1, expires_at=NOW.timestamp() + 600)
     db.session.commit()
     upgrade()

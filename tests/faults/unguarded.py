@@ -75,13 +75,13 @@ def tries_counted_afterwards() -> None:
     def reserve(origin: Origin, *, now: datetime) -> None:
         attempts.require_unlocked(origin, now=now)
         with at(now):
-            if not lockout.limiter.test(attempts._tries(), origin.device_digest):
+            if not lockout.limiter.test(attempts._limits().tries.item, origin.device_digest):
                 raise LockedOut(now)
         time.sleep(PAUSE)
 
     def count_and_fail(origin: Origin, *, now: datetime) -> int:
         with at(now):
-            lockout.limiter.hit(attempts._tries(), origin.device_digest)
+            lockout.limiter.hit(attempts._limits().tries.item, origin.device_digest)
         return fail(origin, now=now)
 
     attempts.reserve = reserve
@@ -96,7 +96,7 @@ def misses_not_reserved() -> None:
         attempts.require_unlocked(origin, now=now)
         time.sleep(PAUSE)
         with at(now):
-            lockout.limiter.hit(attempts._tries(), origin.device_digest)
+            lockout.limiter.hit(attempts._limits().tries.item, origin.device_digest)
 
     attempts.reserve = reserve
     _look_only_first()
