@@ -7,7 +7,7 @@ committed yet.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm.attributes import instance_state
@@ -30,34 +30,46 @@ class LookUp:
 
     def first(self, values: Mapping[str, Any]) -> Row | None:
         """The first of the rows."""
-        found = self.rows(values)
+        found = self.in_transaction.at_once(values)
         return found[0] if found else None
 
 
-def entity_of_row(kind: type[Entity], row: Row) -> Entity:
-    """An object of the ORM as its row has it, all columns in their order; it belongs to no session.
+def entity_of_row(kind: type[Entity], row: Row, columns: tuple[str, ...] = ()) -> Entity:
+    """An object of the ORM as its row has it: all columns in their order, or these.
 
-    It is there to be asked; to be changed, it has to be added to a session.
+    It belongs to no session. It is there to be asked, and raises `DetachedInstanceError` if it is
+    asked for more than the row had; to be changed, it has to be added to a session.
     """
-    new, columns, primary_key = _made_of(kind)
+    new, columns, missing, primary_key = _made_of(kind, columns)
     found = cast(Entity, new())
-    values = found.__dict__
+    values, state = found.__dict__, instance_state(found)
     values.update(zip(columns, row, strict=True))
-    instance_state(found).key = kind, tuple([values[name] for name in primary_key]), None
+    state.key = kind, tuple([values[name] for name in primary_key]), None
+    if missing:
+        state.expired_attributes.update(missing)
     return found
 
 
 def entity(kind: type[Entity], values: Mapping[str, Any]) -> Entity:
     """`entity_of_row`, by the names of the columns."""
-    return entity_of_row(kind, [values[name] for name in _made_of(kind)[1]])
+    return entity_of_row(kind, [values[name] for name in _made_of(kind, ()).columns])
+
+
+class _Made(NamedTuple):
+    """What makes an instance; the names of its columns, of those it lacks, of those of its key."""
+
+    new: Callable[[], Any]
+    columns: tuple[str, ...]
+    missing: tuple[str, ...]
+    primary_key: tuple[str, ...]
 
 
 @cache
-def _made_of(kind: type[Base]) -> tuple[Callable[[], Any], tuple[str, ...], tuple[str, ...]]:
-    """What makes an instance, the names of its columns, and of those of its key."""
-    mapper = sa.inspect(kind)
+def _made_of(kind: type[Base], columns: tuple[str, ...]) -> _Made:
+    mapper, all_columns = sa.inspect(kind), tuple(kind.__table__.c.keys())
     primary_key = tuple(str(column.key) for column in mapper.primary_key)
-    return mapper.class_manager.new_instance, tuple(kind.__table__.c.keys()), primary_key
+    missing = tuple(name for name in all_columns if columns and name not in columns)
+    return _Made(mapper.class_manager.new_instance, columns or all_columns, missing, primary_key)
 
 
 def adopted(found: Entity) -> Entity:

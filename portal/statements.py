@@ -52,19 +52,22 @@ class Statement:
         the write lock. Raises as `rows` does.
         """
         own = connections.of_this_app()
-        if len(self._planned(own.dialect)) > 1:
+        plans = self._planned(own.dialect)
+        if len(plans) > 1:
             with transactions.short():
                 return self.rows(values)
-        return self._alone(own, values, again=True)
+        return self._alone(plans[0], own, values)
 
-    def _alone(self, own: Connections, values: Mapping[str, Any], *, again: bool) -> Sequence[Row]:
+    def _alone(
+        self, plan: "_Plan", own: Connections, values: Mapping[str, Any], *, again: bool = True
+    ) -> Sequence[Row]:
         cursor = own.current()
         try:
-            return self.ask(cursor, own.dialect, values)
+            return plan.ask(cursor, values)
         except own.dialect.loaded_dbapi.Error as error:
             gone = own.has_gone(error, cursor)
             if gone and again:
-                return self._alone(own, values, again=False)
+                return self._alone(plan, own, values, again=False)
             raise connections.named(error, str(self._statement), own.dialect, gone=gone) from error
 
     def _in_short(self, short: Short, values: Mapping[str, Any]) -> Sequence[Row]:

@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask, current_app
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm.exc import DetachedInstanceError
 
 from portal.extensions import db
 from portal.lookups import LookUp, adopted, entity_of_row
@@ -45,6 +46,14 @@ def test_what_is_found_has_the_types_of_the_orm() -> None:
     (row,) = EXPIRING.rows({"end": NOW + timedelta(days=2)})
     assert tuple(row) == (invited.id, invited.expires_at, invited.sealed)
     assert EXPIRING.rows({"end": NOW}) == []
+
+
+def test_an_object_of_a_part_of_its_row_keeps_quiet_about_the_rest() -> None:
+    part = entity_of_row(Account, [factories.owner().id, "olivia"], ("id", "username"))
+
+    assert part.username == "olivia"
+    with pytest.raises(DetachedInstanceError):
+        part.password_hash  # noqa: B018 - to ask is enough
 
 
 def test_a_look_up_sees_what_is_committed_and_within_the_session_what_is_written() -> None:

@@ -72,15 +72,23 @@ def find_staff(id: UUID, *, now: datetime) -> Session | None:
 def find_for_program(id: UUID, *, now: datetime) -> Session | None:
     """What `find_staff` finds, for those who only ask: a program does with every request.
 
-    Session and account are as they are committed, and belong to no session of the ORM.
+    Session and account are as they are committed, as far as programs ask (`_ASKED`), and belong to
+    no session of the ORM.
     """
     row = _of_an_account().first({"id": id, "now": now})
     if row is None:
         return None
-    session = entity_of_row(Session, row[: len(Session.__table__.c)])
-    account = entity_of_row(Account, row[len(Session.__table__.c) :])
+    session = entity_of_row(Session, row[: len(_ASKED)], _ASKED)
+    account = entity_of_row(Account, row[len(_ASKED) :], _ASKED_OF_ITS_ACCOUNT)
     set_committed_value(session, "account", account)
     return _seen(session, now)
+
+
+_ASKED = ("id", "account_id", "surface", "dialect", "created_at", "last_seen_at", "expires_at")
+_ASKED_OF_ITS_ACCOUNT = (
+    *("id", "serial", "email", "username", "role"),
+    *("invitations_issued", "deactivated_at"),
+)
 
 
 @cache
@@ -89,10 +97,12 @@ def _of_an_account() -> LookUp:
         sa.bindparam("id", type_=Session.id.type),
         sa.bindparam("now", type_=UTCDateTime),
     )
-    both = sa.join(Session.__table__, Account.__table__)
+    session, account = Session.__table__, Account.__table__
+    columns = [session.c[name] for name in _ASKED]
+    columns += [account.c[name] for name in _ASKED_OF_ITS_ACCOUNT]
     return LookUp(
-        sa.select(*Session.__table__.c, *Account.__table__.c)
-        .select_from(both)
+        sa.select(*columns)
+        .select_from(sa.join(session, account))
         .where(Session.id == named, *_alive(moment))
     )
 
