@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from hashlib import sha256
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
 from itsdangerous import BadData, Signer
 from itsdangerous.encoding import base64_decode, base64_encode
+from itsdangerous.signer import SigningAlgorithm
 from sqlalchemy.orm import joinedload
 
 from portal.domain import codes, keys, totals
@@ -235,4 +235,12 @@ def _keys(query: Query) -> tuple[bytes, ...]:
 @lru_cache(maxsize=16)
 def _signer(*derived: bytes) -> Signer:
     # A serializer would make a signer and derive its key anew, and try to compress, each time.
-    return Signer(list(reversed(derived)), key_derivation="none", digest_method=sha256)
+    return Signer(list(reversed(derived)), key_derivation="none", algorithm=_Mac())
+
+
+class _Mac(SigningAlgorithm):
+    """HMAC-SHA256; itsdangerous' own takes its key in anew for each signature."""
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        """32 bytes."""
+        return keys.mac_by(key, value)

@@ -21,15 +21,16 @@ def derive_all(purpose: str) -> tuple[bytes, ...]:
 
 def mac(purpose: str, message: bytes) -> bytes:
     """The HMAC-SHA256 of `message` (32 bytes, RFC 2104) by the key in use for `purpose`."""
-    return _mac(derive(purpose), message)
+    return mac_by(derive(purpose), message)
 
 
 def macs(purpose: str, message: bytes) -> list[bytes]:
     """`mac`, by the key in use and then by those it replaced."""
-    return [_mac(key, message) for key in derive_all(purpose)]
+    return [mac_by(key, message) for key in derive_all(purpose)]
 
 
-def _mac(key: bytes, message: bytes) -> bytes:
+def mac_by(key: bytes, message: bytes) -> bytes:
+    """`mac`, by a key that was derived before."""
     keyed = _keyed(key).copy()
     keyed.update(message)
     return keyed.finalize()

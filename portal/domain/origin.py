@@ -1,7 +1,7 @@
 """Where a request comes from, as the verbs need to know it."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from hashlib import sha256
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from socket import AF_INET, inet_ntop, inet_pton
@@ -19,29 +19,41 @@ class Origin:
     address: str
     client: str = ""
 
-    @cached_property
+    @property
     def device_digest(self) -> str:
         """64 hexadecimal digits: clients choose ids of any length and content."""
-        return sha256(self.device.encode()).hexdigest()
+        return _digest(self.device)
 
-    @cached_property
+    @property
     def address_bucket(self) -> str:
         """What one subscriber holds: an IPv4 address, or an IPv6 /64 (RFC 6177)."""
-        try:  # most are IPv4, and a page of Python is a long way to find that out
-            return inet_ntop(AF_INET, inet_pton(AF_INET, self.address))
-        except (OSError, ValueError):
-            return self._bucket_of_any_kind()
+        return _bucket(self.address)
 
-    def _bucket_of_any_kind(self) -> str:
-        try:
-            address = ip_address(self.address)
-        except ValueError:
-            return "unknown"
-        if isinstance(address, IPv6Address):
-            if address.ipv4_mapped:
-                return str(address.ipv4_mapped)
-            return str(IPv6Network((address, 64), strict=False))
-        return str(address)
+
+# Both are asked several times a request.
+@lru_cache(maxsize=256)
+def _digest(device: str) -> str:
+    return sha256(device.encode()).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _bucket(text: str) -> str:
+    try:  # most are IPv4, and a page of Python is a long way to find that out
+        return inet_ntop(AF_INET, inet_pton(AF_INET, text))
+    except (OSError, ValueError):
+        return _bucket_of_any_kind(text)
+
+
+def _bucket_of_any_kind(text: str) -> str:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return "unknown"
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped:
+            return str(address.ipv4_mapped)
+        return str(IPv6Network((address, 64), strict=False))
+    return str(address)
 
 
 COMMAND_LINE = Origin(device="command-line", address="")

@@ -101,7 +101,7 @@ class plain_id(FunctionElement[str]):  # noqa: N801 - as above
 
 def wire_time(text: str) -> str:
     """A `plain_time` as RFC 3339 writes it, and `isoformat`."""
-    return f"{text[:10]}T{text[11:WITHOUT_ZONE].removesuffix('.000000')}+00:00"
+    return text[:WITHOUT_ZONE].removesuffix(".000000").replace(" ", "T") + "+00:00"
 
 
 def wire_id(text: str) -> str:
