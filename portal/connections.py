@@ -8,9 +8,10 @@ import threading
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy.exc import DBAPIError, StatementError
 
+from portal import current
 from portal.extensions import db
 
 
@@ -23,7 +24,7 @@ def init_app(app: Flask) -> None:
 
 def of_this_app() -> "Connections":
     """Those of the app at work."""
-    found: Connections = current_app.extensions["portal.connections"]
+    found: Connections = current.app().extensions["portal.connections"]
     return found
 
 

@@ -42,7 +42,6 @@ def engine_options(settings: Settings) -> dict[str, Any]:
 
 def init_app(app: Flask) -> None:
     """Give the app's engine its manners."""
-    app.teardown_appcontext(_close)
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             event.listen(db.engine, "connect", _open_sqlite)
@@ -66,17 +65,6 @@ def let_go() -> None:
     """Undo what was not committed, even if the database has gone meanwhile."""
     try:
         db.session.rollback()
-    except OperationalError:
-        db.session().invalidate()
-
-
-def _close(_error: BaseException | None) -> None:
-    """Close the session before its extension does, which would break off an answer that is ready.
-
-    What only read still stands when the connection has died since.
-    """
-    try:
-        db.session.remove()
     except OperationalError:
         db.session().invalidate()
 

@@ -5,7 +5,7 @@ It tells nothing about a person; the lockout and the ledger count by it.
 
 from uuid import uuid4
 
-from flask import Flask, Response, g, request
+from flask import Response, after_this_request, g, request
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from portal.config import settings
@@ -26,13 +26,8 @@ def origin() -> Origin:
     )
 
 
-def init_app(app: Flask) -> None:
-    """Hand new devices their cookie."""
-    app.after_request(_write)
-
-
 def _new() -> str:
-    g.device_is_new = True
+    after_this_request(_write)
     return uuid4().hex
 
 
@@ -44,15 +39,14 @@ def _read() -> str | None:
 
 
 def _write(response: Response) -> Response:
-    if g.pop("device_is_new", False):
-        response.set_cookie(
-            _name(),
-            _serializer().dumps(g.device),
-            max_age=LONGEST,
-            secure=settings.https,
-            httponly=True,
-            samesite="Lax",
-        )
+    response.set_cookie(
+        _name(),
+        _serializer().dumps(g.device),
+        max_age=LONGEST,
+        secure=settings.https,
+        httponly=True,
+        samesite="Lax",
+    )
     return response
 
 

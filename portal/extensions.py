@@ -10,6 +10,7 @@ from flask_mail import Mail
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 from sqlalchemy import MetaData
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase
 
 
@@ -27,6 +28,19 @@ class Base(DeclarativeBase):
     )
 
 
+class Database(SQLAlchemy):
+    """Flask-SQLAlchemy; at the end of a request it breaks off no answer that is ready."""
+
+    def _teardown_session(self, _exc: BaseException | None) -> None:
+        if not self.session.registry.has():  # a program's request mostly needs none
+            return
+        try:
+            self.session.remove()
+        except OperationalError:  # what only read still stands when the connection has died since
+            self.session().invalidate()
+            self.session.remove()
+
+
 class Sessions(LoginManager):
     """Flask-Login, without its cookie that remembers people: our own rows say who is signed in."""
 
@@ -35,7 +49,7 @@ class Sessions(LoginManager):
         return response
 
 
-db = SQLAlchemy(
+db = Database(
     metadata=Base.metadata, disable_autonaming=True, session_options={"expire_on_commit": False}
 )
 login_manager = Sessions()

@@ -16,10 +16,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import structlog
 from flask import Flask, Request, Response
-from flask.globals import request_ctx
 from uuid_utils import uuid4
 from werkzeug.exceptions import HTTPException
 
+from portal import current
 from portal.encoder import Encoder
 
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
@@ -70,7 +70,7 @@ def init_app(app: Flask) -> None:
 
 def request_id() -> str:
     """The id of this request: the caller's own, if it is a sane one, or a new one."""
-    environ = request_ctx.request.environ
+    environ = current.request().environ
     known: str | None = environ.get("portal.request_id")
     if known is None:
         given = environ.get("HTTP_X_REQUEST_ID", "")
@@ -81,7 +81,7 @@ def request_id() -> str:
 
 def answered(body: object) -> None:
     """Tell the log what a program is answered, so that it need not read the response again."""
-    request_ctx.request.environ["portal.answered"] = body
+    current.request().environ["portal.answered"] = body
 
 
 def masked(value: Any, depth: int = 0) -> Any:
@@ -105,7 +105,7 @@ def masked(value: Any, depth: int = 0) -> Any:
 
 
 def _write(least: int, response: Response) -> Response:
-    asked = request_ctx.request  # itself: to ask its proxy twenty times takes as long as a look-up
+    asked = current.request()
     response.headers["X-Request-ID"] = request_id()
     level = logging.ERROR if response.status_code >= 400 else logging.INFO
     if asked.endpoint != "static" and level >= least:

@@ -5,8 +5,7 @@ import time
 from collections.abc import Iterator
 from functools import cache
 
-from flask import Flask, Response, request
-from flask.globals import request_ctx
+from flask import Flask, Response
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -18,6 +17,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import REGISTRY, Collector
 
+from portal import current
 from portal.domain import audit, outbox
 
 
@@ -73,11 +73,11 @@ def init_app(app: Flask) -> None:
 
 
 def _begin() -> None:
-    request.environ["portal.began"] = time.perf_counter()
+    current.request().environ["portal.began"] = time.perf_counter()
 
 
 def _count(response: Response) -> Response:
-    asked = request_ctx.request
+    asked = current.request()
     began = asked.environ.get("portal.began")
     if began is not None:
         # The rule, not the path: a path may hold a code, and there is no end of paths.

@@ -10,8 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, jsonify, request
-from flask.globals import request_ctx
 
+from portal import current
 from portal.api import schemas, words
 from portal.api.replies import reply
 from portal.clock import utcnow
@@ -229,7 +229,7 @@ def answer(error: Exception, status: int) -> Response:
 
 def _origin() -> Origin:
     """The device a client names itself by; a client that names none is known by its address."""
-    asked = request_ctx.request
+    asked = current.request()
     device = asked.headers.get("deviceId", "").strip()
     address = asked.remote_addr or ""
     return Origin(
