@@ -46,7 +46,7 @@ def entity_of_row(kind: type[Entity], row: Row, columns: tuple[str, ...] = ()) -
     values.update(zip(columns, row, strict=True))
     state.key = kind, tuple([values[name] for name in primary_key]), None
     if missing:
-        state.expired_attributes.update(missing)
+        state.expired_attributes = set(missing)
     return found
 
 
