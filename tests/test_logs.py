@@ -3,12 +3,16 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any
 
 import pytest
 from flask import Flask
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import encode_multipart
 
 from portal.logs import log, masked
+from portal.security import LARGEST_UPLOAD
 from tests import factories
 from tests.factories import PASSWORD, code_of
 from tests.pages import PageClient
@@ -147,3 +151,17 @@ def test_the_line_of_a_request_looks_like_those_of_other_events(
     for line in (asked, other):
         assert line["time"].endswith("Z")
         assert datetime.fromisoformat(line["time"]).tzinfo is UTC
+
+
+@pytest.mark.parametrize(("size", "told"), [(1000, {"label": "Tea"}), (LARGEST_UPLOAD + 1, None)])
+def test_of_a_strangers_body_no_more_is_read_than_a_picture_may_have(
+    client: PageClient, lines: Lines, size: int, told: object
+) -> None:
+    guests = FileStorage(BytesIO(b"x" * size), "guests.csv", "file")
+    boundary, body = encode_multipart({"label": "Tea", "file": guests})
+    kind = f"multipart/form-data; boundary={boundary}"
+
+    refused = client.post("/admin/imports", data=body, content_type=kind)
+
+    assert refused.location.startswith("/login")
+    assert lines()[-1]["request"]["body"] == told
