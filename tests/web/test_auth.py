@@ -241,6 +241,14 @@ def test_a_csrf_token_from_before_signing_in_is_worth_nothing_after(
     assert browser.post("/logout", data={"csrf_token": old}).status_code == 400
 
 
+def test_a_form_left_open_while_signing_out_elsewhere_leads_to_the_sign_in(
+    olivia: PageClient,
+) -> None:
+    left_open = {"csrf_token": olivia.token(), "label": "Tea"}
+    olivia.submit("/logout")
+    assert olivia.post("/admin/invitations", data=left_open).location.startswith("/login")
+
+
 def test_who_signs_out_is_out_even_with_a_copied_cookie(olivia: PageClient) -> None:  # case 29
     stolen = cookie(olivia)
     answer = olivia.submit("/logout")
