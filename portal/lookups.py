@@ -30,7 +30,7 @@ class LookUp:
 
     def first(self, values: Mapping[str, Any]) -> Row | None:
         """The first of the rows."""
-        found = self.in_transaction.at_once(values)
+        found = self.rows(values)
         return found[0] if found else None
 
 

@@ -94,8 +94,7 @@ def is_guessable(code: str) -> bool:
 
 def grouped(code: str) -> str:
     """The code as people read it: ours in groups of four, any other as it was chosen."""
-    is_ours = len(code) == LENGTH and not code.strip(ALPHABET)  # `has_our_form`; pages are long
-    return f"{code[:4]}-{code[4:8]}-{code[8:]}" if is_ours else code
+    return f"{code[:4]}-{code[4:8]}-{code[8:]}" if has_our_form(code) else code
 
 
 def hint(code: str) -> str:
