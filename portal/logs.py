@@ -6,13 +6,12 @@ Passwords, tokens, codes, cookies and Authorization are masked here, whatever re
 import logging
 import re
 import sys
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
 from functools import lru_cache, partial
 from http import HTTPStatus
 from itertools import islice
-from typing import Any, NamedTuple, TextIO
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from typing import Any, TextIO
+from urllib.parse import unquote_plus, urlsplit
 
 import structlog
 from flask import Flask, Request, Response
@@ -20,6 +19,7 @@ from uuid_utils import uuid4
 from werkzeug.exceptions import HTTPException
 
 from portal import current
+from portal.clock import utcnow
 from portal.encoder import Encoder
 
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
@@ -42,9 +42,10 @@ SECRETS = frozenset(
     | {"authorization", "proxy-authorization", "cookie", "secret-token"}
 )
 ADDRESSES = frozenset({"referer", "hx-current-url"})
+RETURNS = frozenset({"next"})  # where to go after signing in: a search may have been interrupted
 LONGEST_TEXT, LONGEST_LIST, DEEPEST = 200, 3, 5
 
-JSON = Encoder(default=repr)
+JSON = Encoder(default=repr, utc="Z")
 
 log = structlog.get_logger()
 
@@ -88,25 +89,49 @@ def masked(value: Any, depth: int = 0) -> Any:
     """`value` without secrets, and without more of anything than a log has use for."""
     if isinstance(value, str):
         return value[:LONGEST_TEXT]
-    if isinstance(value, dict):
-        if depth == DEEPEST:
-            return MASK
-        return {
-            name[:LONGEST_TEXT]: MASK
-            if item is not None and name.lower() in SECRETS
-            else masked(item, depth + 1)
-            for name, item in islice(value.items(), 50)
-        }
     if isinstance(value, list):
         return (
             [masked(item, depth + 1) for item in value[:LONGEST_LIST]] if depth < DEEPEST else MASK
         )
-    return value
+    if not isinstance(value, dict):
+        return value
+    if depth == DEEPEST:
+        return MASK
+    shown = {}
+    for name, item in islice(value.items(), 50):
+        manner = _manner(name)
+        if manner and item is not None:
+            shown[name[:LONGEST_TEXT]] = manner(str(item))
+        elif item.__class__ is str:  # most are; it spares a call
+            shown[name[:LONGEST_TEXT]] = item[:LONGEST_TEXT]
+        else:
+            shown[name[:LONGEST_TEXT]] = masked(item, depth + 1)
+    return shown
+
+
+@lru_cache(maxsize=1024)
+def _manner(name: str) -> Callable[[str], str] | None:
+    """How the value of a field is written; None for one that has nothing to hide."""
+    if name.lower() in SECRETS:
+        return _nothing
+    return _path if name.lower() in RETURNS else None
+
+
+def _nothing(_: str) -> str:
+    return MASK
+
+
+def _beginning(text: str) -> str:
+    return text[:LONGEST_TEXT]
+
+
+def _path(address: str) -> str:
+    return _beginning(address.partition("?")[0])
 
 
 def _write(least: int, response: Response) -> Response:
     asked = current.request()
-    response.headers["X-Request-ID"] = request_id()
+    response.headers.add("X-Request-ID", request_id())
     level = logging.ERROR if response.status_code >= 400 else logging.INFO
     if asked.endpoint != "static" and level >= least:
         # Beside structlog's processors, which take longer for it than all else here.
@@ -132,13 +157,13 @@ def _line(asked: Request, response: Response, level: int) -> dict[str, Any]:
         "response": masked(body),
         "statusCode": response.status_code,
         "level": "error" if level == logging.ERROR else "info",
-        "time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "time": utcnow(),
         "msg": _message(response, body),
     }
 
 
 def _message(response: Response, body: object) -> str:
-    if isinstance(body, Mapping):
+    if isinstance(body, dict):
         for name in ("message", "msg"):
             if name in body:
                 return str(body[name])
@@ -153,45 +178,55 @@ def _url(asked: Request) -> str:
             for segment in asked.path.split("/")[:20]
         )
     else:
-        values = asked.view_args or {}
-        path = PLACEHOLDER.sub(
-            lambda found: MASK if found[1] in SECRETS else str(values.get(found[1], MASK)),
-            asked.url_rule.rule,
-        )
+        path = _template(asked.url_rule.rule).format_map(asked.view_args or {})
     query = asked.query_string
     return path + _query(query.decode(errors="replace")) if query else path
 
 
+@lru_cache(maxsize=1024)
+def _template(rule: str) -> str:
+    """A rule of the URL map as a format string, `/a/{id}` for `/a/<uuid:id>`, without secrets."""
+    return PLACEHOLDER.sub(lambda found: MASK if found[1] in SECRETS else f"{{{found[1]}}}", rule)
+
+
 def _query(text: str) -> str:
-    pairs = parse_qsl(text[:2000], keep_blank_values=True)
-    return "?" + urlencode(masked(dict(pairs)), safe="*") if pairs else ""
+    return "?" + "&".join(map(_pair, text[:2000].split("&"))) if text else ""
+
+
+def _pair(text: str) -> str:
+    """As it was sent; a secret is found by its name, which may be written in escapes."""
+    name, _, value = text.partition("=")
+    manner = _manner(unquote_plus(name))
+    return f"{name}={manner(unquote_plus(value))}" if manner else text[:LONGEST_TEXT]
 
 
 def _headers(asked: Request) -> dict[str, list[str]]:
     """By WSGI's own names, since Werkzeug would spell and check each header anew."""
+    environ = asked.environ
     return {
-        header.name: [header.written(value)]
-        for variable, value in asked.environ.items()
-        if (header := _header(variable)) and value
+        name: [written(value)]
+        for variable, name, written in _headers_among(tuple(environ))
+        if (value := environ[variable])
     }
 
 
-class _Header(NamedTuple):
-    name: str
-    written: Callable[[str], str]
-
-
 @lru_cache(maxsize=256)
-def _header(variable: str) -> _Header | None:
-    """`User-Agent` for `HTTP_USER_AGENT`, and how its value is written; None for no header."""
-    if variable not in {"CONTENT_TYPE", "CONTENT_LENGTH"} and not variable.startswith("HTTP_"):
-        return None
-    name = variable.removeprefix("HTTP_").replace("_", "-").title()
-    if name.lower() in SECRETS:
-        return _Header(name, lambda _: MASK)
-    if name.lower() in ADDRESSES:
-        return _Header(name, _address)
-    return _Header(name, lambda text: text[:LONGEST_TEXT])
+def _headers_among(variables: tuple[str, ...]) -> list[tuple[str, str, Callable[[str], str]]]:
+    """Of each variable that is a header: itself, the header's name, and how its value is written.
+
+    Clients send the same headers with each request, so this is worked out once for each kind.
+    """
+    return [
+        (variable, name := variable.removeprefix("HTTP_").replace("_", "-").title(), _written(name))
+        for variable in variables
+        if variable in {"CONTENT_TYPE", "CONTENT_LENGTH"} or variable.startswith("HTTP_")
+    ]
+
+
+def _written(header: str) -> Callable[[str], str]:
+    if header.lower() in SECRETS:
+        return _nothing
+    return _address if header.lower() in ADDRESSES else _beginning
 
 
 def _address(text: str) -> str:

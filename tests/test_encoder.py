@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date
 from typing import Any
 from uuid import UUID
 
@@ -53,9 +53,18 @@ def test_what_orjson_would_refuse_or_write_otherwise_is_written_all_the_same(
     assert Encoder(default=str).encode(value).decode() == written
 
 
-@pytest.mark.parametrize("value", [Point(1), datetime(2026, 11, 21, tzinfo=UTC)])
-def test_what_json_has_no_form_for_is_left_to_the_default(value: object) -> None:
-    assert json.loads(ENCODER.encode([value])) == [repr(value)]
+@given(st.datetimes(timezones=st.none() | st.just(UTC)) | st.dates())
+@pytest.mark.parametrize("utc", ["+00:00", "Z"])
+def test_times_are_written_in_one_manner(utc: str, moment: date) -> None:
+    encoder = Encoder(default=repr, utc=utc)
+    written = moment.isoformat().replace("+00:00", utc)
+
+    assert encoder.encode([moment]).decode() == f'["{written}"]'
+    assert encoder.encode(["é", moment]).decode() == f'["\\u00e9","{written}"]'
+
+
+def test_what_json_has_no_form_for_is_left_to_the_default() -> None:
+    assert json.loads(ENCODER.encode([Point(1)])) == [repr(Point(1))]
 
 
 def test_what_even_the_default_refuses_is_an_error() -> None:

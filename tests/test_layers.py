@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "portal.lookups": {"portal.extensions", "portal.statements"},
     "portal.marks": {"portal.connections", "portal.extensions", "portal.statements"},
-    "portal.logs": {"portal.config", "portal.current", "portal.encoder"},
+    "portal.logs": {"portal.clock", "portal.config", "portal.current", "portal.encoder"},
     "portal.models": {"portal.models", "portal.extensions"},
     "portal.limits_storage": {
         "portal.models",

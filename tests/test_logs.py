@@ -93,6 +93,32 @@ def test_no_password_token_or_code_reaches_the_log(
     assert "olivia" in written
 
 
+def test_a_search_that_signing_in_interrupted_does_not_reach_the_log(
+    client: PageClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    register(client)
+    sign_in = client.get("/admin/invitations?q=K7QM-4TXB-9RWD").location
+    assert "K7QM" in sign_in
+
+    client.get(sign_in, headers={"Referer": f"http://localhost{sign_in}"})
+    client.submit(sign_in, {"identity": "olivia", "password": PASSWORD})
+
+    written = capsys.readouterr().out
+    assert written.count("/login?next=/admin/invitations") >= 2
+    assert "K7QM" not in written
+    assert masked({"next": sign_in}) == {"next": "/login"}
+
+
+@pytest.mark.parametrize("name", ["%63ode", "CODE", "co%64%65", "q", "user_token"])
+def test_a_secret_in_the_address_is_found_however_its_name_is_written(
+    client: PageClient, lines: Lines, name: str
+) -> None:
+    client.get(f"/api/v1/test?a=b+c&{name}=hidden%20thing&{name}&c=%C3%A9")
+
+    (line,) = lines()
+    assert line["request"]["url"] == f"/api/v1/test?a=b+c&{name}=***&{name}=***&c=%C3%A9"
+
+
 def test_what_staff_reveal_does_not_reach_the_log(
     app: Flask, client: PageClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
