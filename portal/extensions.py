@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from flask import Response
+from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
@@ -42,11 +42,14 @@ class Database(SQLAlchemy):
 
 
 class Sessions(LoginManager):
-    """Flask-Login, without its cookie that remembers people: our own rows say who is signed in."""
+    """Flask-Login, without its cookie that remembers people: our own rows say who is signed in.
 
-    def _update_remember_cookie(self, response: Response) -> Response:
-        # It would open the session of every request, and make every answer vary by its cookie.
-        return response
+    It would open the session of every request, and make every answer vary by its cookie.
+    """
+
+    def init_app(self, app: Flask) -> None:
+        """Let `current_user` be found. Templates are told of it by `guards`."""
+        app.login_manager = self  # type: ignore[attr-defined]
 
 
 db = Database(

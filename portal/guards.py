@@ -99,7 +99,7 @@ def bearer_required(scope: Scope) -> Callable[[View], View]:
     """Only a program with a token of at least this scope may call this."""
 
     def guard() -> None:
-        kind, _, token = current.request().headers.get("Authorization", "").partition(" ")
+        kind, _, token = current.request().environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if kind.lower() != "bearer":
             raise SignInRequired
         g.bearer = tokens.bearer(token.strip(), now=utcnow())
@@ -172,8 +172,8 @@ def current_invitee() -> Session | None:
 
 def init_app(app: Flask) -> None:
     """Ask the guard of every view before it runs, and let Flask-Login find sessions."""
+    login_manager.init_app(app)
     # Its own processor asks the database at every template, also at the page that says it is away.
-    login_manager.init_app(app, add_context_processor=False)
     app.context_processor(lambda: {"current_user": current_user})
     login_manager.user_loader(_load_staff)
     app.before_request(partial(_ask, app.view_functions))

@@ -1,13 +1,13 @@
 """What every answer carries: the content policy, and the manners of cookies and bodies."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
 from functools import lru_cache, partial
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, request, session
+from flask import Flask, Request, current_app, session
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest
 from werkzeug.sansio.utils import host_is_trusted
@@ -72,7 +72,17 @@ class CarefulRequest(Request):
 
     @cached_property
     def stream(self) -> IO[bytes]:
-        """The body. Werkzeug would cut a chunked one off at the limit, and not say so."""
+        """The body, up to its limit, which is higher for a view that says so.
+
+        Werkzeug would cut a chunked one off at the limit, and not say so.
+        """
+        if largest := getattr(
+            current_app.view_functions.get(self.endpoint or ""), "largest_body", 0
+        ):
+            # The log reads it even if a guard refused: so whoever has no session may send a
+            # picture, and no list of guests.
+            known = "_user_id" in session
+            self.max_content_length = largest if known else min(largest, LARGEST_UPLOAD)
         stream = super().stream
         if self.content_length is not None:
             return stream
@@ -104,20 +114,8 @@ def flask_config(settings: Settings) -> dict[str, object]:
 def init_app(app: Flask) -> None:
     """Refuse unknown hosts and foreign origins, and put the headers on every answer."""
     app.request_class = CarefulRequest
-    app.url_value_preprocessor(partial(_allow_uploads, app.view_functions))
     app.wsgi_app = _with_headers(app.wsgi_app, app.extensions["portal.settings"])  # type: ignore[method-assign, assignment]
     app.before_request(partial(_refuse_strangers, app.extensions["portal.settings"]))
-
-
-def _allow_uploads(views: Mapping[str, object], endpoint: str | None, _values: object) -> None:
-    """Raise the limit for a view that says so, before anybody reads the body.
-
-    The log reads it even if a guard refused: so whoever has no session may send a picture, and no
-    list of guests.
-    """
-    if largest := getattr(views.get(endpoint or ""), "largest_body", 0):
-        known = "_user_id" in session
-        request.max_content_length = largest if known else min(largest, LARGEST_UPLOAD)
 
 
 def _refuse_strangers(chosen: Settings) -> None:

@@ -1,14 +1,13 @@
 """Where a request comes from, as the verbs need to know it."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from socket import AF_INET, inet_ntop, inet_pton
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """A device at an address.
 
     `device` is what the surface calls the device (a signed cookie's value, a client's device id),
