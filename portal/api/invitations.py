@@ -130,7 +130,8 @@ def generate() -> Response:
         now=now,
         once=_once(options),
     )
-    return _ok(_brief(invitation, now))
+    code = invitations.code_of(invitation)
+    return _ok(_brief(code, invitation.status(now), invitation.expires_at))
 
 
 @blueprint.get("/api/v1/admin/invitation/history")
@@ -164,7 +165,7 @@ def show(id: UUID) -> Response:
     """One of one's own invitations, with whom it let in."""
     invitation = _own(id)
     admitted = [
-        {"id": str(row.id), "at": _time(row.at), "email": row.email}
+        {"id": str(row.id), "at": row.at, "email": row.email}
         for row in stories.redemptions_of(invitation)
     ]
     return _ok(_whole(invitation, utcnow()) | {"redemptions": admitted})
@@ -205,8 +206,8 @@ def extend(id: UUID) -> Response:
 @public
 def validate(code: str) -> Response:
     """What a code would open. It costs no try."""
-    now = utcnow()
-    return _ok(_brief(redemptions.check(code, origin=_origin(), now=now), now))
+    offer = redemptions.check(code, origin=_origin(), now=utcnow())
+    return _ok(_brief(offer.code, offer.status, offer.expires_at))
 
 
 @blueprint.post("/api/v1/user/login/<code>")
@@ -230,12 +231,12 @@ def answer(error: Exception, status: int) -> Response:
 def _origin() -> Origin:
     """The device a client names itself by; a client that names none is known by its address."""
     asked = current.request()
-    device = asked.headers.get("deviceId", "").strip()
+    device = asked.environ.get("HTTP_DEVICEID", "").strip()
     address = asked.remote_addr or ""
     return Origin(
         device=f"api:{device}" if device else f"program:{address}",
         address=address,
-        client=asked.headers.get("User-Agent", ""),
+        client=asked.environ.get("HTTP_USER_AGENT", ""),
     )
 
 
@@ -256,12 +257,8 @@ def _own(id: UUID) -> Invitation:
     return invitation
 
 
-def _brief(invitation: Invitation, now: datetime) -> dict[str, Any]:
-    return {
-        "code": invitations.code_of(invitation),
-        "status": WIRE_STATUS[invitation.status(now)],
-        "expired_at": _time(invitation.expires_at),
-    }
+def _brief(code: str, status: str, end: datetime | None) -> dict[str, Any]:
+    return {"code": code, "status": WIRE_STATUS[status], "expired_at": end}
 
 
 def _told(rows: Sequence[Listed], owner: Account) -> list[dict[str, Any]]:
@@ -286,11 +283,6 @@ def _whole(invitation: Invitation, now: datetime) -> dict[str, Any]:
         "max_uses": invitation.max_uses,
         "uses": invitation.uses,
     }
-
-
-def _time(moment: datetime | None) -> str | None:
-    """RFC 3339 with offset; None for what never ends."""
-    return None if moment is None else moment.isoformat()
 
 
 def _ok(data: object) -> Response:

@@ -8,7 +8,7 @@ second in any case.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import cache, partial
+from functools import partial
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -16,11 +16,10 @@ import sqlalchemy as sa
 
 from portal import transactions
 from portal.config import settings
-from portal.domain import attempts, audit, codes, emails, guesses, serials, sessions
+from portal.domain import attempts, audit, emails, guesses, offers, serials, sessions
 from portal.domain.errors import (
     CodeRefused,
     InvitationExpired,
-    InvitationNotOpen,
     InvitationUsed,
     LockedOut,
     PortalError,
@@ -28,38 +27,39 @@ from portal.domain.errors import (
     StaffInvitation,
     WrongRecipient,
 )
+from portal.domain.offers import Offer
 from portal.domain.origin import Origin
 from portal.extensions import db
-from portal.lookups import LookUp, adopted, entity, entity_of_row
+from portal.lookups import adopted, entity, entity_of_row
 from portal.models import Account, Invitation, Redemption, Role, Session, Status
 from portal.models.types import UTCDateTime, new_id
 from portal.statements import Statement
 
 
-def check(code: str, *, origin: Origin, now: datetime) -> Invitation:
-    """The invitation that `code` would redeem now. It costs no try.
+def check(code: str, *, origin: Origin, now: datetime) -> Offer:
+    """What `code` would redeem now. It costs no try.
 
     Raises `LockedOut`, or `CodeRefused` by its kind; an unknown code counts against the address.
     """
-    end, invitation, redemption = _look_up(code, origin, now)
+    end, redemption, offer = offers.look_up(code, origin=origin, now=now)
     attempts.require_over(end)
-    if invitation is None:
+    if offer is None:
         attempts.miss(origin, now=now)
         db.session.commit()
         raise CodeRefused
     if redemption is None:
-        _require_active(invitation, now)
-    return invitation
+        offer.require_active()
+    return offer
 
 
-def visit(code: str, *, origin: Origin, now: datetime) -> Invitation:
+def visit(code: str, *, origin: Origin, now: datetime) -> Offer:
     """`check`, by following a link; the first visit is remembered. Raises as `check` does."""
-    invitation = check(code, origin=origin, now=now)
-    if invitation.opened_at is None:
-        first = sa.and_(Invitation.id == invitation.id, Invitation.opened_at.is_(None))
+    offer = check(code, origin=origin, now=now)
+    if offer.opened_at is None:
+        first = sa.and_(Invitation.id == offer.id, Invitation.opened_at.is_(None))
         db.session.execute(sa.update(Invitation).where(first).values(opened_at=now))
         db.session.commit()
-    return invitation
+    return offer
 
 
 def redeem(code: str, *, origin: Origin, now: datetime, email: str | None = None) -> Redemption:
@@ -92,13 +92,13 @@ def enlist(
     Raises `LockedOut`, or `CodeRefused` (also for a code that grants no role, without `otherwise`).
     """
 
-    def use(invitation: Invitation, redemption: UUID | None) -> Redemption:
-        role = invitation.grants_role or otherwise
+    def use(offer: Offer, redemption: UUID | None) -> Redemption:
+        role = offer.grants_role or otherwise
         if role is None:
             raise CodeRefused
         if redemption is None:
-            _require_active(invitation, now)
-        _require_recipient(invitation, account.email)
+            offer.require_active()
+        _require_recipient(offer, account.email)
         # A refusal from here on must not leave the account behind: failures are committed.
         with db.session.begin_nested():
             account.role = role
@@ -106,8 +106,8 @@ def enlist(
             db.session.add(account)
             db.session.flush()
             if redemption is not None:
-                return _sign_for(redemption, invitation, account, now)
-            return _take_a_use(invitation, origin, now, account=account)
+                return _sign_for(redemption, offer.id, account, now)
+            return _take_a_use(offer.id, origin, now, account=account)
 
     _try(code, use, origin, now)
 
@@ -115,32 +115,32 @@ def enlist(
 def _redeem(code: str, origin: Origin, now: datetime, email: str | None) -> Redemption:
     email = emails.normalise(email) if email else None
 
-    def use(invitation: Invitation, redemption: UUID | None) -> Redemption:
+    def use(offer: Offer, redemption: UUID | None) -> Redemption:
         if redemption is not None:
             # Either a revocation that runs beside us ends our session too, or we see it here.
-            _require_not_over(_as_it_is(invitation, kept=True), now)
+            _require_not_over(_as_it_is(offer.id, kept=True), now)
             return _redemption(redemption)
-        _require_active(invitation, now)
-        if invitation.grants_role is not None:
+        offer.require_active()
+        if offer.grants_role is not None:
             raise StaffInvitation
-        _require_recipient(invitation, email)
-        return _take_a_use(invitation, origin, now, email=email)
+        _require_recipient(offer, email)
+        return _take_a_use(offer.id, origin, now, email=email)
 
     return _try(code, use, origin, now)
 
 
 def _try(
-    code: str, use: Callable[[Invitation, UUID | None], Redemption], origin: Origin, now: datetime
+    code: str, use: Callable[[Offer, UUID | None], Redemption], origin: Origin, now: datetime
 ) -> Redemption:
     """Evaluate one try between its reservation and its outcome."""
     attempts.reserve(origin, now=now)
-    end, invitation, before = _look_up(code, origin, now, reserved=True)
+    end, before, offer = offers.look_up(code, origin=origin, now=now, reserved=True)
     attempts.require_over(end)
     try:
-        if invitation is None:
+        if offer is None:
             guesses.keep(code, origin=origin, now=now)
             raise CodeRefused
-        redemption = use(invitation, before)
+        redemption = use(offer, before)
     except CodeRefused as refusal:
         _fail(refusal, origin, now)
     except PortalError:  # not a wrong code: it costs no try
@@ -163,57 +163,9 @@ def _fail(refusal: CodeRefused, origin: Origin, now: datetime) -> NoReturn:
     raise refusal
 
 
-def _look_up(
-    code: str, origin: Origin, now: datetime, *, reserved: bool = False
-) -> tuple[float | None, Invitation | None, UUID | None]:
-    """The end of a wait, if there is one; what the code opens (to be read only: it belongs to no
-    session); and the redemption that let this device in before.
-    """
-    digests = codes.lookups(code)
-    values = attempts.waiting(origin, now=now)
-    values["device"] = origin.device_digest
-    values |= {f"lookup_{number}": digest for number, digest in enumerate(digests)}
-    look_up = _everything_about_a_code(len(digests))
-    row = (look_up.in_transaction if reserved else look_up).first(values)
-    assert row is not None  # noqa: S101 - whether one has to wait is always answered
-    end, redemption, *columns = row
-    known = columns[0] is not None
-    invitation = entity_of_row(Invitation, columns, _ASKED) if known else None
-    return end, invitation, redemption
-
-
-# What is asked of an invitation before it lets anybody in; reading the rest takes its time too.
-_ASKED = (
-    *("id", "sealed", "recipient", "grants_role"),
-    *("starts_at", "expires_at", "opened_at", "revoked_at", "max_uses", "uses"),
-)
-
-
-@cache
-def _everything_about_a_code(secrets: int) -> LookUp:
-    """All that a look at a code asks, in one statement; with a digest for each of so many secrets.
-
-    A revoked code is unknown.
-    """
-    invitation, redemption = Invitation.__table__, Redemption.__table__
-    names = [f"lookup_{number}" for number in range(secrets)]
-    digests = [sa.bindparam(name, type_=invitation.c.lookup.type) for name in names]
-    wait = sa.select(attempts.end_of_wait().label("end")).subquery()
-    is_meant = sa.and_(invitation.c.lookup.in_(digests), invitation.c.revoked_at.is_(None))
-    is_this_device = sa.and_(
-        redemption.c.invitation_id == invitation.c.id,
-        redemption.c.device == sa.bindparam("device"),
-    )
-    return LookUp(
-        sa.select(
-            wait.c.end, redemption.c.id, *(invitation.c[name] for name in _ASKED)
-        ).select_from(wait.outerjoin(invitation, is_meant).outerjoin(redemption, is_this_device))
-    )
-
-
-def _as_it_is(invitation: Invitation, *, kept: bool = False) -> Invitation:
+def _as_it_is(id: UUID, *, kept: bool = False) -> Invitation:
     """The invitation as the database has it by now; `kept`, nobody changes it meanwhile."""
-    (row,) = (_KEPT if kept else _NOW).rows({"id": invitation.id})
+    (row,) = (_KEPT if kept else _NOW).rows({"id": id})
     return entity_of_row(Invitation, row)
 
 
@@ -232,18 +184,18 @@ _ADMITTED = Statement(_all_of(Redemption))
 
 
 def _take_a_use(
-    invitation: Invitation,
+    invitation: UUID,
     origin: Origin,
     now: datetime,
     *,
     email: str | None = None,
     account: Account | None = None,
 ) -> Redemption:
-    if not _TAKE.rows({"taken": invitation.id, "moment": now}):
+    if not _TAKE.rows({"taken": invitation, "moment": now}):
         _explain(invitation, now)
     row = {
         "id": new_id(),
-        "invitation_id": invitation.id,
+        "invitation_id": invitation,
         "device": origin.device_digest,
         "at": now,
         "address": origin.address,
@@ -256,16 +208,14 @@ def _take_a_use(
         now=now,
         origin=origin,
         actor=account.id if account else None,
-        subject=invitation.id,
+        subject=invitation,
     )
     _ADMIT.rows(row | attempts.over(origin) | event)
     transactions.on_commit(partial(audit.announce, "invitation.redeemed"))
     return entity(Redemption, row)
 
 
-def _sign_for(
-    redemption: UUID, invitation: Invitation, account: Account, now: datetime
-) -> Redemption:
+def _sign_for(redemption: UUID, invitation: UUID, account: Account, now: datetime) -> Redemption:
     """Write the account beside the redemption that let its device in."""
     _require_not_over(_as_it_is(invitation, kept=True), now)
     signed = db.session.execute(
@@ -294,21 +244,11 @@ _TAKE = Statement(
 _ADMIT = Statement(sa.insert(Redemption), along=[attempts.SUCCEED, audit.INSERT])
 
 
-def _explain(invitation: Invitation, now: datetime) -> NoReturn:
+def _explain(invitation: UUID, now: datetime) -> NoReturn:
     """Say why a use that was there a moment ago is gone."""
-    _require_active(_as_it_is(invitation), now)
-    raise CodeRefused
-
-
-def _require_active(invitation: Invitation, now: datetime) -> None:
-    status = invitation.status(now)
-    if status is Status.ACTIVE:
-        return
-    if status is Status.USED:
-        raise InvitationUsed
-    if status is Status.SCHEDULED and invitation.starts_at:
-        raise InvitationNotOpen(invitation.starts_at)
-    _require_not_over(invitation, now)
+    found = _as_it_is(invitation)
+    _require_not_over(found, now)
+    raise InvitationUsed if found.status(now) is Status.USED else CodeRefused
 
 
 def _require_not_over(invitation: Invitation, now: datetime) -> None:
@@ -319,10 +259,10 @@ def _require_not_over(invitation: Invitation, now: datetime) -> None:
             raise InvitationExpired(invitation.expires_at)
 
 
-def _require_recipient(invitation: Invitation, email: str | None) -> None:
-    if invitation.recipient is None:
+def _require_recipient(offer: Offer, email: str | None) -> None:
+    if offer.recipient is None:
         return
     if not email:
         raise RecipientRequired
-    if not invitation.suits(email):
+    if not offer.suits(email):
         raise WrongRecipient

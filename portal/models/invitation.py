@@ -115,14 +115,6 @@ class Invitation(Base):
         """Whether it is bound to one mailbox, not to a whole organisation or to nobody."""
         return self.recipient is not None and not self.recipient.startswith("@")
 
-    def suits(self, email: str) -> bool:
-        """Whether `email` (normalised) is the address, or of the domain, it is bound to."""
-        if self.recipient is None:
-            return True
-        if self.recipient.startswith("@"):
-            return "@" + email.rpartition("@")[2] == self.recipient
-        return email == self.recipient
-
 
 class Redemption(Base):
     """One device let in by one invitation. The ledger: rows are added, and never taken back.

@@ -7,9 +7,9 @@ from portal.clock import utcnow
 from portal.devices import origin
 from portal.domain import accounts, attempts, codes, redemptions
 from portal.domain.errors import CodeRefused, PortalError, RecipientRequired, StaffInvitation
+from portal.domain.offers import Offer
 from portal.forms.landing import RedeemForm, ValidationForm
 from portal.guards import current_invitee, invitee_required, public
-from portal.models import Invitation
 
 blueprint = Blueprint("landing", __name__)
 
@@ -72,14 +72,14 @@ def depart() -> ResponseReturnValue:
     return redirect(url_for("landing.index"), 303)
 
 
-def _answer(code: str, *, by_link: bool = False) -> dict[str, Invitation | PortalError | None]:
+def _answer(code: str, *, by_link: bool = False) -> dict[str, Offer | PortalError | None]:
     """What there is to say about a code that is being typed, or that came in a link."""
     if not code.strip():
-        return {"invitation": None, "refusal": None}
+        return {"offer": None, "refusal": None}
     verb = redemptions.visit if by_link else redemptions.check
     try:
         if not by_link:
             codes.require_complete(code)
-        return {"invitation": verb(code, origin=origin(), now=utcnow()), "refusal": None}
+        return {"offer": verb(code, origin=origin(), now=utcnow()), "refusal": None}
     except CodeRefused as refusal:
-        return {"invitation": None, "refusal": refusal}
+        return {"offer": None, "refusal": refusal}

@@ -29,6 +29,7 @@ from portal.domain import (
     departures,
     invitations,
     mailings,
+    offers,
     one_device,
     outbox,
     people,
@@ -43,6 +44,7 @@ from portal.domain import (
 from portal.domain.errors import (
     AccountTaken,
     InvitationRevoked,
+    InvitationUsed,
     LockedOut,
     SignedInElsewhere,
     SignInRequired,
@@ -115,12 +117,13 @@ def tries_in_memory() -> None:
 def uses_read_then_written() -> None:
     """Look whether a use is left, then write down one more than was seen."""
 
-    def take(invitation: Invitation, origin: Origin, now: datetime, **who: Any) -> Redemption:
+    def take(invitation: UUID, origin: Origin, now: datetime, **who: Any) -> Redemption:
         _let_go()
-        seen = invitation.uses
-        redemptions._require_active(invitation, now)
+        seen = redemptions._as_it_is(invitation)
+        if not seen.uses_left:
+            raise InvitationUsed
         time.sleep(PAUSE)
-        _update(invitation, uses=seen + 1)
+        _update(invitation, uses=seen.uses + 1)
         return _write_down(invitation, origin, now)
 
     redemptions._take_a_use = take
@@ -129,7 +132,7 @@ def uses_read_then_written() -> None:
 def revocation_read_once() -> None:
     """Trust what the look-up said about revocation."""
 
-    def take(invitation: Invitation, origin: Origin, now: datetime, **who: Any) -> Redemption:
+    def take(invitation: UUID, origin: Origin, now: datetime, **who: Any) -> Redemption:
         _let_go()
         time.sleep(PAUSE)
         _update(invitation, uses=Invitation.uses + 1)
@@ -230,7 +233,7 @@ def revocation_looked_up_first() -> None:
     def revoke(invitation: Invitation, *, by: Account, origin: Origin, now: datetime, **_: Any):
         if invitation.revoked_at is None:
             time.sleep(PAUSE)
-            _update(invitation, revoked_at=now)
+            _update(invitation.id, revoked_at=now)
             _record("invitation.revoked", invitation, by, origin, now)
         return 0
 
@@ -240,7 +243,7 @@ def revocation_looked_up_first() -> None:
         if invitation.revoked_at is not None:
             raise InvitationRevoked
         time.sleep(2 * PAUSE)
-        _update(invitation, expires_at=expires_at)
+        _update(invitation.id, expires_at=expires_at)
         _record("invitation.extended", invitation, by, origin, now)
         return invitation
 
@@ -379,13 +382,12 @@ def transactions_begin_by_reading() -> None:
 
 def _look_only_first() -> None:
     """Forget what is found about the wait behind the counter's row."""
-    look_up = redemptions._look_up
+    look_up = offers.look_up
 
-    def look(*values: Any, **where: Any) -> tuple[None, Invitation | None, UUID | None]:
-        _, *found = look_up(*values, **where)
-        return None, *found
+    def look(*values: Any, **where: Any) -> offers.Look:
+        return look_up(*values, **where)._replace(end_of_wait=None)
 
-    redemptions._look_up = look
+    offers.look_up = look
 
 
 def _let_go() -> None:
@@ -393,10 +395,10 @@ def _let_go() -> None:
     db.session.commit()
 
 
-def _update(invitation: Invitation, **values: Any) -> None:
+def _update(invitation: UUID, **values: Any) -> None:
     db.session.execute(
         sa.update(Invitation)
-        .where(Invitation.id == invitation.id)
+        .where(Invitation.id == invitation)
         .values(**values)
         .execution_options(synchronize_session=False)
     )
@@ -409,11 +411,11 @@ def _record(
     db.session.commit()
 
 
-def _write_down(invitation: Invitation, origin: Origin, now: datetime) -> Redemption:
-    redemption = Redemption(invitation_id=invitation.id, device=origin.device_digest, at=now)
+def _write_down(invitation: UUID, origin: Origin, now: datetime) -> Redemption:
+    redemption = Redemption(invitation_id=invitation, device=origin.device_digest, at=now)
     db.session.add(redemption)
     db.session.flush()
-    audit.record("invitation.redeemed", now=now, origin=origin, subject=invitation.id)
+    audit.record("invitation.redeemed", now=now, origin=origin, subject=invitation)
     return redemption
 
 
