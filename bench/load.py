@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
-THREADS = 2  # replay.lua counts on two
 CONNECTIONS = 32  # enough that both workers are busy, however the kernel spreads them
 HOST = "127.0.0.1"
 ORIGIN = f"http://{HOST}"
@@ -34,7 +33,7 @@ class Requests:
         """Send them for that long; return the answers a second. Raises `LoadFailed`."""
         seconds = max(1, round(seconds))  # wrk knows whole seconds only
         command = [
-            *("wrk", f"-t{THREADS}", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s"),
+            *("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s"),
             *("-s", str(Path(__file__).with_name("replay.lua")), url, "--"),
             *(str(self._path), str(self._next), "once" if self._once else "loop"),
         ]

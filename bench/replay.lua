@@ -1,13 +1,13 @@
--- Sends the requests of a file, byte for byte and in their order; the threads of wrk take turns.
+-- Sends the requests of a file, byte for byte and in their order, from wrk's only thread: a first of
+-- several would begin while the next one reads the file, before the clock runs.
 --   wrk -s bench/replay.lua URL -- FILE FIRST LOOP
 -- FIRST: how many were sent before (the last round's "next"). LOOP: "loop" to begin again at the
 -- end; otherwise running out is an error that is reported.
 
-local threads = {}
+local only
 
 function setup(thread)
-  thread:set("turn", #threads)
-  table.insert(threads, thread)
+  only = thread
 end
 
 function init(args)
@@ -22,7 +22,7 @@ function init(args)
 end
 
 function request()
-  local position = first + 2 * sent + turn
+  local position = first + sent
   sent = sent + 1
   if position >= #requests then
     if not loops then
@@ -34,16 +34,16 @@ function request()
 end
 
 function done(summary, latency, _)
-  local first, most, ran_out = threads[1]:get("first"), 0, 0
-  for _, thread in ipairs(threads) do
-    most = math.max(most, thread:get("sent"))
-    ran_out = ran_out + thread:get("ran_out")
-  end
   local errors = summary.errors
-  io.write(string.format(
-    '\n{"requests": %d, "microseconds": %d, "p99": %d, "next": %d, "ran_out": %d, "refused": %d, '
-      .. '"connect": %d, "read": %d, "write": %d, "timeout": %d}\n',
-    summary.requests, summary.duration, latency:percentile(99), first + 2 * most, ran_out,
-    errors.status, errors.connect, errors.read, errors.write, errors.timeout
-  ))
+  local told = {
+    requests = summary.requests, microseconds = summary.duration, p99 = latency:percentile(99),
+    next = only:get("first") + only:get("sent"), ran_out = only:get("ran_out"),
+    refused = errors.status, connect = errors.connect, read = errors.read, write = errors.write,
+    timeout = errors.timeout,
+  }
+  local fields = {}
+  for name, number in pairs(told) do
+    table.insert(fields, string.format('"%s": %d', name, number))
+  end
+  io.write("\n{" .. table.concat(fields, ", ") .. "}\n")
 end
