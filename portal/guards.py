@@ -23,6 +23,7 @@ from portal.domain.errors import (
     SignInRequired,
     TokenMissing,
 )
+from portal.domain.sessions import Living
 from portal.domain.signed_tokens import Kind
 from portal.domain.tokens import Bearer
 from portal.extensions import login_manager
@@ -137,9 +138,9 @@ def shown_token() -> str:
     return shown
 
 
-def token_session() -> Session:
+def token_session() -> Living:
     """The session a token of this request names; only behind `token_required`."""
-    found: Session = g.token_session
+    found: Living = g.token_session
     return found
 
 

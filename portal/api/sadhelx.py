@@ -31,6 +31,7 @@ from portal.domain.errors import (
 )
 from portal.domain.origin import Origin
 from portal.domain.profiles import Profile
+from portal.domain.sessions import Living
 from portal.guards import public, shown_token, token_required, token_session, upload_allowed
 from portal.models import Account, Purpose, Session, Surface
 from portal.security import CONTENT_FOR_EVER, LARGEST_UPLOAD
@@ -243,7 +244,7 @@ def _user(session: Session) -> Json:
     return {"user_id": str(account.serial), "username": account.username, "email": account.email}
 
 
-def _tokens(session: Session, refresh_token: str) -> Json:
+def _tokens(session: Session | Living, refresh_token: str) -> Json:
     access = signed_tokens.sadhelx(session, now=utcnow())
     return {"token_access": access, "token_refresh": refresh_token}
 

@@ -32,6 +32,7 @@ from portal.domain.errors import (
     SecondFactorRequired,
 )
 from portal.domain.origin import Origin
+from portal.domain.sessions import Living
 from portal.extensions import db
 from portal.lookups import LookUp, adopted, entity_of_row
 from portal.models import Account, Installation, Passkey, Role, Session, Surface
@@ -209,7 +210,7 @@ def start_session(
     return session
 
 
-def sign_out(session: Session, *, origin: Origin, now: datetime) -> None:
+def sign_out(session: Session | Living, *, origin: Origin, now: datetime) -> None:
     """End a session, of an account or an invitee, at once."""
     sessions.revoke(session, now=now)
     audit.record("session.closed", now=now, origin=origin, actor=session.account_id)

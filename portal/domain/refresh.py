@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from portal.domain import accounts, audit, sessions, signed_tokens
 from portal.domain.errors import SignInRequired
 from portal.domain.origin import Origin
+from portal.domain.sessions import Living
 from portal.domain.signed_tokens import SADHELX_REFRESH
 from portal.extensions import db
 from portal.models import RefreshToken, Session
@@ -30,7 +31,7 @@ def begin(session: Session, *, now: datetime) -> str:
     return secret
 
 
-def renew(token: str, identity: str, *, origin: Origin, now: datetime) -> tuple[Session, str]:
+def renew(token: str, identity: str, *, origin: Origin, now: datetime) -> tuple[Living, str]:
     """The session of a refresh token, and the next one in its place.
 
     Raises `SignInRequired`, also for a token of somebody else than `identity`; one that was used
@@ -45,7 +46,7 @@ def renew(token: str, identity: str, *, origin: Origin, now: datetime) -> tuple[
     return session, signed_tokens.sadhelx_refresh(session, secret, now=now)
 
 
-def redeem(session: Session, secret: str, *, origin: Origin, now: datetime) -> str:
+def redeem(session: Living, secret: str, *, origin: Origin, now: datetime) -> str:
     """Use up a secret of this session, and return the next one.
 
     Raises `SignInRequired` for one that is unknown or too old, and for one used before, which ends
@@ -70,7 +71,7 @@ def redeem(session: Session, secret: str, *, origin: Origin, now: datetime) -> s
     return following
 
 
-def _end_if_replayed(session: Session, secret: str, origin: Origin, now: datetime) -> None:
+def _end_if_replayed(session: Living, secret: str, origin: Origin, now: datetime) -> None:
     replayed = sa.exists().where(
         RefreshToken.digest == _digest(secret),
         RefreshToken.session_id == session.id,
@@ -82,7 +83,7 @@ def _end_if_replayed(session: Session, secret: str, origin: Origin, now: datetim
         db.session.commit()
 
 
-def _add(session: Session, now: datetime) -> str:
+def _add(session: Session | Living, now: datetime) -> str:
     secret = secrets.token_hex(32)
     db.session.add(
         RefreshToken(

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -23,6 +23,25 @@ STAFF_LONGEST = timedelta(hours=12)
 MEMBER_LONGEST = timedelta(days=30)
 INVITEE_LONGEST = timedelta(days=30)
 SEEN_EVERY = timedelta(minutes=1)
+
+
+class Living(NamedTuple):
+    """A living session of an account, as far as programs ask."""
+
+    id: UUID
+    surface: Surface
+    dialect: str | None
+    last_seen_at: datetime
+    expires_at: datetime
+    account: Account
+
+    @property
+    def account_id(self) -> UUID:
+        """Whose it is."""
+        return self.account.id
+
+
+Seen = TypeVar("Seen", Session, Living)
 
 
 def open_for_account(
@@ -69,22 +88,20 @@ def find_staff(id: UUID, *, now: datetime) -> Session | None:
     return _find(id, now, Session.account_id.is_not(None), joinedload(Session.account))
 
 
-def find_for_program(id: UUID, *, now: datetime) -> Session | None:
+def find_for_program(id: UUID, *, now: datetime) -> Living | None:
     """What `find_staff` finds, for those who only ask: a program does with every request.
 
-    Session and account are as they are committed, as far as programs ask (`_ASKED`), and belong to
-    no session of the ORM.
+    The account is as it is committed, as far as programs ask (`_ASKED_OF_ITS_ACCOUNT`), and belongs
+    to no session of the ORM.
     """
     row = _of_an_account().first({"id": id, "now": now})
     if row is None:
         return None
-    session = entity_of_row(Session, row[: len(_ASKED)], _ASKED)
-    account = entity_of_row(Account, row[len(_ASKED) :], _ASKED_OF_ITS_ACCOUNT)
-    set_committed_value(session, "account", account)
-    return _seen(session, now)
+    surface, dialect, last_seen_at, expires_at, *columns = row
+    account = entity_of_row(Account, columns, _ASKED_OF_ITS_ACCOUNT)
+    return _seen(Living(id, surface, dialect, last_seen_at, expires_at, account), now)
 
 
-_ASKED = ("id", "account_id", "surface", "dialect", "created_at", "last_seen_at", "expires_at")
 _ASKED_OF_ITS_ACCOUNT = (
     *("id", "serial", "email", "username", "role"),
     *("invitations_issued", "deactivated_at"),
@@ -97,12 +114,12 @@ def _of_an_account() -> LookUp:
         sa.bindparam("id", type_=Session.id.type),
         sa.bindparam("now", type_=UTCDateTime),
     )
-    session, account = Session.__table__, Account.__table__
-    columns = [session.c[name] for name in _ASKED]
-    columns += [account.c[name] for name in _ASKED_OF_ITS_ACCOUNT]
+    account = Account.__table__
+    columns = [account.c[name] for name in _ASKED_OF_ITS_ACCOUNT]
     return LookUp(
-        sa.select(*columns)
-        .select_from(sa.join(session, account))
+        sa.select(Session.surface, Session.dialect, Session.last_seen_at, Session.expires_at)
+        .add_columns(*columns)
+        .join(account, Session.account_id == account.c.id)
         .where(Session.id == named, *_alive(moment))
     )
 
@@ -122,7 +139,7 @@ def _find(
     return None if session is None else _seen(session, now)
 
 
-def _seen(session: Session, now: datetime) -> Session | None:
+def _seen(session: Seen, now: datetime) -> Seen | None:
     """The session, unless it sleeps or its account does; now it was seen."""
     if _is_idle(session, now) or _is_deactivated(session):
         return None
@@ -132,11 +149,11 @@ def _seen(session: Session, now: datetime) -> Session | None:
     return session
 
 
-def _change(session: Session, **values: datetime) -> None:
+def _change(session: Session | Living, **values: datetime) -> None:
     db.session.execute(sa.update(Session).where(Session.id == session.id).values(values))
 
 
-def revoke(session: Session, *, now: datetime) -> None:
+def revoke(session: Session | Living, *, now: datetime) -> None:
     """End one session; takes part in the caller's transaction."""
     _change(session, revoked_at=now)
 
@@ -269,14 +286,14 @@ _OPEN_FOR_ACCOUNT = Statement(
 )
 
 
-def _is_idle(session: Session, now: datetime) -> bool:
+def _is_idle(session: Session | Living, now: datetime) -> bool:
     if session.account_id is None or session.surface is not Surface.BROWSER:
         return False
     is_staff = session.account is not None and session.account.role.is_staff
     return is_staff and now - session.last_seen_at >= STAFF_IDLE
 
 
-def _is_deactivated(session: Session) -> bool:
+def _is_deactivated(session: Session | Living) -> bool:
     if session.account_id is None:
         return False
     return session.account is None or session.account.deactivated_at is not None

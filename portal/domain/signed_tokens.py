@@ -17,6 +17,7 @@ from portal.config import settings
 from portal.domain import sessions, signing
 from portal.domain.errors import SignInRequired
 from portal.domain.origin import Origin
+from portal.domain.sessions import Living
 from portal.domain.signing import LEEWAY
 from portal.extensions import db
 from portal.models import Account, Session
@@ -114,7 +115,7 @@ def okami(session: Session, client_id: str, *, now: datetime) -> str:
     return signing.sign(claims, OKAMI.algorithm, now=now)
 
 
-def sadhelx(session: Session, *, now: datetime) -> str:
+def sadhelx(session: Session | Living, *, now: datetime) -> str:
     """The access token of the sadhelx dialect."""
     claims = {
         "UserID": _account(session).serial,
@@ -127,7 +128,7 @@ def sadhelx(session: Session, *, now: datetime) -> str:
     return signing.sign(claims, SADHELX.algorithm, now=now)
 
 
-def sadhelx_refresh(session: Session, secret: str, *, now: datetime) -> str:
+def sadhelx_refresh(session: Session | Living, secret: str, *, now: datetime) -> str:
     """The refresh token of the sadhelx dialect around a `secret` of `refresh`."""
     claims = {
         "UserID": _account(session).serial,
@@ -156,7 +157,7 @@ def claims_of(token: str, kind: Kind, *, now: datetime) -> Mapping[str, Any]:
     return claims
 
 
-def session_of(token: str, kind: Kind, *, now: datetime) -> Session:
+def session_of(token: str, kind: Kind, *, now: datetime) -> Living:
     """The living session a token of this kind names, with its account; raises `SignInRequired`."""
     claims = claims_of(token, kind, now=now)
     named = _okami_session(claims) if kind is OKAMI else _id(claims["jti"])
@@ -187,7 +188,7 @@ def okami_device(client_id: str) -> str:
     return f"okami:{client_id.lower()}"
 
 
-def _account(session: Session) -> Account:
+def _account(session: Session | Living) -> Account:
     account = session.account
     if account is None:
         raise SignInRequired

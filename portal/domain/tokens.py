@@ -2,9 +2,9 @@
 
 import re
 import secrets
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -13,21 +13,21 @@ from sqlalchemy.orm import joinedload
 from portal.domain import audit, signed_tokens
 from portal.domain.errors import NotAllowed, NotFound, SignInRequired, UnknownToken
 from portal.domain.origin import Origin
+from portal.domain.sessions import Living
 from portal.extensions import db
-from portal.models import Account, ApiToken, Role, Scope, Session
+from portal.models import Account, ApiToken, Role, Scope
 
 API_TOKEN_PREFIX = "inv_"  # noqa: S105 - what tokens begin with, so that leaks can be searched for
 API_TOKEN = re.compile(re.escape(API_TOKEN_PREFIX) + r"[A-Za-z0-9_-]{43}")
 USED_EVERY = timedelta(minutes=1)
 
 
-@dataclass(frozen=True)
-class Bearer:
+class Bearer(NamedTuple):
     """Who a token speaks for and what it may do; `session`, or the id `token`, is what it is."""
 
     account: Account
     scope: Scope
-    session: Session | None = None
+    session: Living | None = None
     token: UUID | None = None
 
 
@@ -39,7 +39,7 @@ def bearer(token: str, *, now: datetime) -> Bearer:
         except UnknownToken as error:
             raise SignInRequired from error
     session = signed_tokens.session_of(token, signed_tokens.ADMIN, now=now)
-    if session.account is None or not session.account.may(Role.ADMIN):
+    if not session.account.may(Role.ADMIN):
         raise SignInRequired
     return Bearer(session.account, Scope.MANAGE, session)
 
