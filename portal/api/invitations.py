@@ -39,11 +39,11 @@ LONGEST_KEY = 255
 
 # The wire knows three states.
 WIRE_STATUS: Mapping[str, str] = {
-    Status.ACTIVE: "active",
-    Status.USED: "used",
-    Status.EXPIRED: "in_active",
-    Status.REVOKED: "in_active",
-    Status.SCHEDULED: "in_active",
+    Status.ACTIVE.value: "active",
+    Status.USED.value: "used",
+    Status.EXPIRED.value: "in_active",
+    Status.REVOKED.value: "in_active",
+    Status.SCHEDULED.value: "in_active",
 }
 MEANT_BY = {
     word: tuple(state for state in Status if WIRE_STATUS[state] == word)

@@ -8,8 +8,9 @@ GF(32), so that every wrong character and every swap of two characters is notice
 import re
 import secrets
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from struct import Struct
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -25,6 +26,7 @@ LONGEST_INPUT = 100
 NONCE_BYTES = 12
 
 _VALUES = {symbol: value for value, symbol in enumerate(ALPHABET)}
+_SYMBOLS, _GROUPS = ALPHABET.encode(), Struct("4s 4s 4s")
 _LEFT_OUT = re.compile(r"[^\w.+!]")  # \w: letters and digits of every script, and _
 _LOOKALIKES = str.maketrans("OIL", "011")
 _GENERATOR = 0b100101  # x^5 + x^2 + 1, primitive over GF(2)
@@ -97,6 +99,14 @@ def grouped(code: str) -> str:
     return f"{code[:4]}-{code[4:8]}-{code[8:]}" if has_our_form(code) else code
 
 
+def _all_grouped(codes: Sequence[bytes]) -> list[str]:
+    """`grouped`, of a page; where all are ours, they are taken apart together."""
+    whole = b"".join(codes)
+    if {len(code) for code in codes} == {LENGTH} and not whole.translate(None, _SYMBOLS):
+        return [b"-".join(parts).decode() for parts in _GROUPS.iter_unpack(whole)]
+    return [grouped(code.decode()) for code in codes]
+
+
 def hint(code: str) -> str:
     """The last four characters: enough to tell codes apart, too few to use one."""
     return canonical(code)[-4:]
@@ -123,15 +133,15 @@ def unseal(sealed: bytes, row: UUID) -> str:
     return _unsealed(sealed, row.bytes, _ciphers())
 
 
-def unseal_all(sealed: Sequence[tuple[bytes, bytes]]) -> list[str]:
+def unseal_all(sealed: Iterable[tuple[bytes, bytes]]) -> list[str]:
     """A page of seals, each with the 16 bytes of its row, as people read the codes."""
-    ciphers = _ciphers()
+    ciphers, pairs = _ciphers(), list(sealed)
     unseal = ciphers[0].decrypt
     try:
-        opened = [unseal(box[:NONCE_BYTES], box[NONCE_BYTES:], row) for box, row in sealed]
+        opened = [unseal(box[:NONCE_BYTES], box[NONCE_BYTES:], row) for box, row in pairs]
     except InvalidTag:  # one at least is of a key that was replaced
-        return [grouped(_unsealed(box, row, ciphers)) for box, row in sealed]
-    return [grouped(code.decode()) for code in opened]
+        opened = [_unsealed(box, row, ciphers).encode() for box, row in pairs]
+    return _all_grouped(opened)
 
 
 def _ciphers() -> Sequence[AESGCM]:

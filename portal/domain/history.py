@@ -4,14 +4,14 @@ Pages are keyset pages: a cursor names the last row seen, so that page ten thous
 first one does.
 """
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
+import orjson
 import sqlalchemy as sa
 from itsdangerous import BadData, Signer
 from itsdangerous.encoding import base64_decode, base64_encode
@@ -27,7 +27,6 @@ from portal.models.types import UTCDateTime
 Found = TypeVar("Found")
 
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)  # sorts after every date
-_JSON = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,7 @@ SORTS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Query:
+class Query(NamedTuple):
     """One view of the history; the web keeps all of it in the URL.
 
     `since` and `until` are UTC days, both included. `cursor` is what a page gave out.
@@ -141,7 +139,7 @@ def page_of(
 
 def _total(query: Query, criteria: list[sa.ColumnElement[bool]]) -> int:
     """How many there are in all; without filters, from the counters that accounts keep."""
-    if replace(query, statuses=(), text="", since=None, until=None, batch=None) != query:
+    if query._replace(statuses=(), text="", since=None, until=None, batch=None) != query:
         return count(criteria)
     return totals.issued(query.issued_by)
 
@@ -211,8 +209,8 @@ def write_cursor(
     query: Query, direction: Literal["before", "after"], key: object, row: UUID
 ) -> str:
     """What leads to the page beside that row, whose column to sort by says `key`."""
-    place = _JSON.encode([direction, key, row])
-    return _signer(*_keys(query)).sign(base64_encode(place)).decode()
+    place = base64_encode(orjson.dumps([direction, key, row]))
+    return _signer(*_keys(query)).sign(place).decode()
 
 
 def read_cursor(query: Query) -> tuple[bool, tuple[Any, UUID] | None]:
@@ -221,7 +219,7 @@ def read_cursor(query: Query) -> tuple[bool, tuple[Any, UUID] | None]:
         return False, None
     try:
         signed = _signer(*_keys(query)).unsign(query.cursor)
-        direction, value, row = json.loads(base64_decode(signed))
+        direction, value, row = orjson.loads(base64_decode(signed))
     except BadData as error:
         raise BadInput("This page link is broken. Start again from the first page.") from error
     return direction == "before", (SORTS[query.sort].parse(value), UUID(row))

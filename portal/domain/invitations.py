@@ -3,10 +3,10 @@
 What invitees do with them is in `redemptions.py`; who may look at what, in `history.py`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -30,8 +30,7 @@ from portal.models.types import new_id
 from portal.statements import Statement
 
 
-@dataclass(frozen=True, kw_only=True)
-class Terms:
+class Terms(NamedTuple):
     """What an invitation is good for.
 
     `max_uses` None: any number of devices; `recipient`: an e-mail address, or `@domain`.
@@ -210,7 +209,7 @@ def checked(terms: Terms, by: Account, now: datetime) -> Terms:
     if terms.max_uses is not None and terms.max_uses < 1:
         raise BadInput("An invitation admits at least one device.")
     if terms.recipient:
-        return replace(terms, recipient=emails.normalise_recipient(terms.recipient))
+        return terms._replace(recipient=emails.normalise_recipient(terms.recipient))
     return terms
 
 

@@ -1,10 +1,9 @@
 """One's own invitations as programs list them: newest first, without the ORM."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -14,15 +13,14 @@ from portal.domain.history import Query
 from portal.extensions import db
 from portal.lookups import LookUp
 from portal.models import Account, Invitation
-from portal.models.types import UTCDateTime, plain_id, plain_time, wire_id, wire_time
+from portal.models.types import UTCDateTime, plain_id, plain_time, raw_ids, wire_ids, wire_times
 
 # An invitation as its owner's programs are told of it: its id, its code, when it was made, when it
 # ends (or None), its status. All as text, times by RFC 3339; a bare tuple, for there are many.
 Listed = tuple[str, str, str, str | None, str]
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(NamedTuple):
     """Up to `query.size` invitations, how many there are in all, and the cursor behind them."""
 
     rows: list[Listed]
@@ -67,11 +65,20 @@ def listed(invitation: Invitation, *, now: datetime) -> Listed:
 
 
 def _told(rows: Sequence[Sequence[Any]]) -> list[Listed]:
-    seals = [(row[1], bytes.fromhex(row[0])) for row in rows]
-    return [
-        (wire_id(row), code, wire_time(begun), end and wire_time(end), status)
-        for (row, _, begun, end, status, _), code in zip(rows, codes.unseal_all(seals), strict=True)
-    ]
+    """Column by column: what has to be done fifty times over takes no call for each row."""
+    if not rows:
+        return []
+    ids, sealed, begun, ends, statuses, _ = zip(*rows, strict=True)
+    shown = codes.unseal_all(zip(sealed, raw_ids(ids), strict=True))
+    return list(zip(wire_ids(ids), shown, wire_times(begun), _ends(ends), statuses, strict=True))
+
+
+def _ends(texts: Sequence[str]) -> Sequence[str | None]:
+    """As `wire_times`; some invitations have no end."""
+    if None not in texts:
+        return wire_times(texts)
+    written = iter(wire_times([text for text in texts if text]))
+    return [text and next(written) for text in texts]
 
 
 def _issued(by: Account, found: Sequence[Sequence[Any]]) -> int:

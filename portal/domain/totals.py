@@ -61,4 +61,4 @@ def one_by_one(issuer: sa.BindParameter[UUID]) -> sa.ScalarSelect[int]:
 
 
 def _sum(column: Any) -> sa.ColumnElement[int]:
-    return sa.func.coalesce(sa.func.sum(column), 0)
+    return sa.func.coalesce(sa.func.sum(column), sa.literal_column("0"))

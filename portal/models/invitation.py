@@ -87,12 +87,13 @@ class Invitation(Base):
     @classmethod
     def status_at(cls, now: datetime | sa.ColumnElement[datetime]) -> sa.ColumnElement[str]:
         """The same question, asked of the database: an expression for queries."""
+        word = {status: sa.literal_column(f"'{status}'", sa.String) for status in Status}
         return sa.case(
-            (cls.revoked_at.is_not(None), sa.literal(Status.REVOKED.value)),
-            (cls.expires_at <= now, sa.literal(Status.EXPIRED.value)),
-            (cls.uses >= cls.max_uses, sa.literal(Status.USED.value)),
-            (cls.starts_at > now, sa.literal(Status.SCHEDULED.value)),
-            else_=sa.literal(Status.ACTIVE.value),
+            (cls.revoked_at.is_not(None), word[Status.REVOKED]),
+            (cls.expires_at <= now, word[Status.EXPIRED]),
+            (cls.uses >= cls.max_uses, word[Status.USED]),
+            (cls.starts_at > now, word[Status.SCHEDULED]),
+            else_=word[Status.ACTIVE],
         )
 
     @property

@@ -1,10 +1,13 @@
 """Column types and defaults shared by the tables."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from struct import Struct
 from typing import Any
 from uuid import UUID
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
@@ -19,8 +22,9 @@ __all__ = [
     "one_of",
     "plain_id",
     "plain_time",
-    "wire_id",
-    "wire_time",
+    "raw_ids",
+    "wire_ids",
+    "wire_times",
 ]
 
 
@@ -45,12 +49,25 @@ def one_of(kind: type[StrEnum]) -> sa.Enum:
 class _TextInUTC(sqlite.DATETIME):
     """SQLite keeps times as text, without the zone: it is put back before the text is read.
 
-    To give it to a time that was read takes ten times as long.
+    To give it to a time that was read takes ten times as long, and so does it to write one with
+    anything in the standard library.
     """
+
+    def bind_processor(self, _dialect: Dialect) -> Any:
+        """What writes the text."""
+        return _write_in_utc
 
     def result_processor(self, _dialect: Dialect, _coltype: object) -> Any:
         """What reads the text."""
         return _read_in_utc
+
+
+def _write_in_utc(value: datetime | None) -> str | None:
+    if value is None:
+        return None
+    written = orjson.dumps(value).decode()  # "2026-11-21T12:00:00.123456+00:00", with its quotes
+    fraction = written[20:27] if value.microsecond else ".000000"
+    return f"{written[1:11]} {written[12:20]}{fraction}"
 
 
 def _read_in_utc(text: str | None) -> datetime | None:
@@ -75,15 +92,17 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError("a time needs its zone")
-        return value.astimezone(UTC)
+        return value if value.tzinfo is UTC else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         """Postgres answers in the zone of the connection."""
-        return None if value is None else value.astimezone(UTC)
+        if value is None or value.tzinfo is UTC:
+            return value
+        return value.astimezone(UTC)
 
 
 class plain_time(FunctionElement[str]):  # noqa: N801 - it is called like `sa.func`'s
-    """A column of `UTCDateTime` as text (`2026-11-21 12:00:00.000000`), for `wire_time`.
+    """A column of `UTCDateTime` as text (`2026-11-21 12:00:00.000000`), for `wire_times`.
 
     For whole pages of times, which Python would take longer to make than the database to find.
     """
@@ -93,20 +112,29 @@ class plain_time(FunctionElement[str]):  # noqa: N801 - it is called like `sa.fu
 
 
 class plain_id(FunctionElement[str]):  # noqa: N801 - as above
-    """A column of UUIDs as 32 hexadecimal digits, for `wire_id`."""
+    """A column of UUIDs as 32 hexadecimal digits, for `wire_ids`."""
 
     type = sa.Text()
     inherit_cache = True
 
 
-def wire_time(text: str) -> str:
-    """A `plain_time` as RFC 3339 writes it, and `isoformat`."""
-    return text[:WITHOUT_ZONE].removesuffix(".000000").replace(" ", "T") + "+00:00"
+def wire_times(texts: Sequence[str]) -> list[str]:
+    """Each `plain_time` of a page as RFC 3339 writes it, and `isoformat`."""
+    zoneless = "\n".join(texts).replace("+00:00", "").replace(".000000", "").replace(" ", "T")
+    return (zoneless.replace("\n", "+00:00\n") + "+00:00").split("\n") if texts else []
 
 
-def wire_id(text: str) -> str:
-    """A `plain_id` with its dashes."""
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+def wire_ids(texts: Sequence[str]) -> list[str]:
+    """Each `plain_id` of a page with its dashes."""
+    return [b"-".join(parts).decode() for parts in _ID.iter_unpack("".join(texts).encode())]
+
+
+def raw_ids(texts: Sequence[str]) -> list[bytes]:
+    """The 16 bytes of each `plain_id` of a page."""
+    return [raw for (raw,) in _RAW.iter_unpack(bytes.fromhex("".join(texts)))]
+
+
+_ID, _RAW = Struct("8s 4s 4s 4s 12s"), Struct("16s")
 
 
 @compiles(plain_time, "sqlite")

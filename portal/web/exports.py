@@ -1,7 +1,5 @@
 """Take invitations out: what the history shows, a batch, or those that are ticked in a list."""
 
-from dataclasses import replace
-
 from flask import Blueprint, Response, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
 
@@ -55,7 +53,7 @@ def create() -> ResponseReturnValue:
 def _wanted(form: ExportForm) -> Wanted:
     if not (form.batch.validate(form) and form.invitation.validate(form)):
         raise BadInput
-    query = replace(query_of(form_of(request.values)), batch=form.batch_id)
+    query = query_of(form_of(request.values))._replace(batch=form.batch_id)
     return Wanted(
         query=query, ids=tuple(form.invitation.data or ()), with_codes=bool(form.codes.data)
     )

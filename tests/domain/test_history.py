@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -65,7 +64,7 @@ def pages(query: Query, way: str) -> Iterator[Page]:
         cursor = getattr(page, way)
         if cursor is None:
             return
-        query = replace(query, cursor=cursor)
+        query = query._replace(cursor=cursor)
     pytest.fail("the pages never end")
 
 
@@ -85,7 +84,7 @@ def test_every_sort_walks_all_rows_once_forwards_and_backwards(sort: str, descen
 
         forwards = list(pages(query, "next"))
         last = forwards[-2].next if len(forwards) > 1 else ""
-        backwards = list(pages(replace(query, cursor=last or ""), "previous"))
+        backwards = list(pages(query._replace(cursor=last or ""), "previous"))
 
         walked = [row.id for page in forwards for row in page.rows]
         assert len(walked) == 60
@@ -135,7 +134,7 @@ def test_what_programs_are_told_by_number_or_by_cursor_is_what_pages_show(text: 
     query = Query(text=text, size=7)
     shown = [
         [str(row.id) for row in page.rows]
-        for page in pages(replace(query, issued_by=olivia.id), "next")
+        for page in pages(query._replace(issued_by=olivia.id), "next")
     ]
     olivia = db.session.get_one(Account, olivia.id, populate_existing=True)
 
@@ -145,7 +144,7 @@ def test_what_programs_are_told_by_number_or_by_cursor_is_what_pages_show(text: 
     ]
     walked = [listings.page(query, by=olivia, now=NOW)]
     while walked[-1].next:
-        query = replace(query, cursor=walked[-1].next)
+        query = query._replace(cursor=walked[-1].next)
         walked.append(listings.page(query, by=olivia, now=NOW))
 
     assert [[row[0] for row in page.rows] for page in numbered] == [*shown, []]
@@ -346,10 +345,18 @@ def test_every_filter_narrows_the_others() -> None:
     assert labels(text="press", statuses=(Status.ACTIVE,), since=NOW.date()) == ["press"]
 
 
-def test_listed_times_are_written_as_python_writes_them() -> None:
+SOON, SOONER = NOW + timedelta(microseconds=1_230_007), NOW + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("ends", [[SOON, SOONER], [None, SOON, None, SOONER], [None], []])
+@pytest.mark.parametrize("own_code", ["", "ROCK-2026", "É" * 6])
+def test_what_is_listed_column_by_column_is_written_as_row_by_row(
+    ends: list[datetime | None], own_code: str
+) -> None:
     olivia = factories.owner()
-    ends = [None, NOW + DAY, NOW + timedelta(days=1, microseconds=7)]
     rows = [factories.invitation(olivia, expires_at=end) for end in ends]
+    if own_code:
+        rows.append(factories.invitation(olivia, code=own_code))
 
     found = listings.page(Query(), by=olivia, now=NOW).rows
 
