@@ -1,14 +1,18 @@
 """The Flask application, spared what this portal never needs: each request would pay for it."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response
 from flask.json.provider import DefaultJSONProvider
 from flask.sansio.app import App
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+from werkzeug.datastructures import Headers
 
 from portal.encoder import Encoder
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
 
 
 class CookieSessions(SecureCookieSessionInterface):
@@ -27,10 +31,23 @@ class CookieSessions(SecureCookieSessionInterface):
 
 
 class JsonResponse(Response):
-    """An answer that knows what it is: to find out takes Werkzeug a look through its headers."""
+    """An answer to a program: one piece of JSON, which leads nowhere else.
 
-    default_mimetype = "application/json"
+    It knows so. To find out takes Werkzeug several looks through the headers of each answer.
+    """
+
     is_json = True
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body, content_type="application/json")
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:  # noqa: ARG002 - as Werkzeug has it
+        """As they are: there is no location among them to be completed."""
+        return self.headers
+
+    def get_app_iter(self, environ: "WSGIEnvironment") -> Iterable[bytes]:
+        """The body; nothing waits for it to be sent."""
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [self.get_data()]
 
 
 class Json(DefaultJSONProvider):

@@ -88,25 +88,22 @@ def answered(body: object) -> None:
 def masked(value: Any, depth: int = 0) -> Any:
     """`value` without secrets, and without more of anything than a log has use for."""
     if isinstance(value, str):
-        return value[:LONGEST_TEXT]
-    if isinstance(value, list):
-        return (
-            [masked(item, depth + 1) for item in value[:LONGEST_LIST]] if depth < DEEPEST else MASK
-        )
-    if not isinstance(value, dict):
+        return value[_SHOWN]
+    if not isinstance(value, (dict, list)):
         return value
     if depth == DEEPEST:
         return MASK
+    if isinstance(value, list):
+        return [masked(item, depth + 1) for item in value[:LONGEST_LIST]]
     shown = {}
-    for name, item in islice(value.items(), 50):
-        manner = _manner(name)
-        if manner and item is not None:
-            shown[name[:LONGEST_TEXT]] = manner(str(item))
-        elif item.__class__ is str:  # most are; it spares a call
-            shown[name[:LONGEST_TEXT]] = item[:LONGEST_TEXT]
-        else:
-            shown[name[:LONGEST_TEXT]] = masked(item, depth + 1)
+    for long_name, item in islice(value.items(), 50):
+        name = long_name[_SHOWN]
+        manner = _manner(name) if item is not None else None
+        shown[name] = manner(str(item)) if manner else masked(item, depth + 1)
     return shown
+
+
+_SHOWN = slice(LONGEST_TEXT)
 
 
 @lru_cache(maxsize=1024)
@@ -196,7 +193,7 @@ def _query(text: str) -> str:
 def _pair(text: str) -> str:
     """As it was sent; a secret is found by its name, which may be written in escapes."""
     name, _, value = text.partition("=")
-    manner = _manner(unquote_plus(name))
+    manner = _manner(unquote_plus(name)[_SHOWN])
     return f"{name}={manner(unquote_plus(value))}" if manner else text[:LONGEST_TEXT]
 
 
@@ -210,7 +207,7 @@ def _headers(asked: Request) -> dict[str, list[str]]:
     }
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)  # each may be as long as the headers of a request
 def _headers_among(variables: tuple[str, ...]) -> list[tuple[str, str, Callable[[str], str]]]:
     """Of each variable that is a header: itself, the header's name, and how its value is written.
 

@@ -14,6 +14,7 @@ from pydantic import (
     ValidationError,
 )
 
+from portal import current
 from portal.domain.errors import BadInput
 
 
@@ -162,9 +163,12 @@ def has_body() -> bool:
 
 def query(model: type[Model]) -> Model:
     """The query string as `model`. A parameter given twice is one too many."""
-    if any(len(values) > 1 for _, values in request.args.lists()):
-        raise BadInput
-    return _fit(model, request.args.to_dict(), strict=False)
+    given = {}
+    for name, values in current.request().args.lists():
+        if len(values) > 1:
+            raise BadInput
+        given[name] = values[0]
+    return _fit(model, given, strict=False)
 
 
 def _fit(model: type[Model], data: object, *, strict: bool | None = None) -> Model:
