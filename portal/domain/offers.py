@@ -98,12 +98,19 @@ def _everything_about_a_code(secrets: int) -> LookUp:
         Redemption.invitation_id == Invitation.id,
         Redemption.device == sa.bindparam("device"),
     )
-    offered = {
-        "row": plain_id(Invitation.id),
-        "status": Invitation.status_at(sa.bindparam("now", type_=UTCDateTime)),
-    }
-    columns: list[Any] = [wait.c.end, Redemption.id]
-    columns += [offered.get(name, getattr(Invitation, name, None)) for name in Offer._fields]
+    columns: list[Any] = [
+        wait.c.end,
+        Redemption.id,
+        # What an `Offer` is, in its order.
+        plain_id(Invitation.id),
+        Invitation.sealed,
+        Invitation.status_at(sa.bindparam("now", type_=UTCDateTime)),
+        Invitation.starts_at,
+        Invitation.expires_at,
+        Invitation.opened_at,
+        Invitation.recipient,
+        Invitation.grants_role,
+    ]
     return LookUp(
         sa.select(*columns).select_from(
             wait.outerjoin(Invitation, is_meant).outerjoin(Redemption, is_this_device)
