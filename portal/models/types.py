@@ -120,6 +120,7 @@ class plain_id(FunctionElement[str]):  # noqa: N801 - as above
 
 def wire_times(texts: Sequence[str]) -> list[str]:
     """Each `plain_time` of a page as RFC 3339 writes it, and `isoformat`."""
+    # Former versions wrote the zone behind the times of batches.
     zoneless = "\n".join(texts).replace("+00:00", "").replace(".000000", "").replace(" ", "T")
     return (zoneless.replace("\n", "+00:00\n") + "+00:00").split("\n") if texts else []
 

@@ -120,7 +120,7 @@ def uses_read_then_written() -> None:
     def take(invitation: UUID, origin: Origin, now: datetime, **who: Any) -> Redemption:
         _let_go()
         seen = redemptions._as_it_is(invitation)
-        if not seen.uses_left:
+        if seen.uses_left == 0:
             raise InvitationUsed
         time.sleep(PAUSE)
         _update(invitation, uses=seen.uses + 1)
