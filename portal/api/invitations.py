@@ -250,11 +250,11 @@ def _once(options: schemas.Options) -> Once | None:
 
 
 def _own(id: UUID) -> Invitation:
-    """Somebody else's invitation does not exist."""
-    invitation = invitations.get(id)
-    if invitation.created_by_id != current_bearer().account.id:
+    """One's own, unless it is beyond one's role by now; somebody else's does not exist."""
+    by = current_bearer().account
+    if invitations.get(id).created_by_id != by.id:
         raise NotFound
-    return invitation
+    return invitations.get_within_reach(id, by=by)
 
 
 def _brief(code: str, status: str, end: datetime | None) -> dict[str, Any]:

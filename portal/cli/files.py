@@ -84,10 +84,13 @@ def export_history(statuses: tuple[str, ...], kind: str, codes: bool, username: 
     query = Query(statuses=tuple(map(Status, statuses)))
     wanted = Wanted(query=query, with_codes=codes)
     try:
-        by = _account(username) if username else None
-        pieces = exports.export(wanted, Format(kind), by=by, origin=COMMAND_LINE, now=utcnow())
+        by, now = _account(username) if username else None, utcnow()
+        pieces = exports.export(wanted, Format(kind), by=by, origin=COMMAND_LINE, now=now)
+        without_code = exports.withheld(wanted, by=by, now=now) if by and codes else 0
     except PortalError as refusal:
         raise click.ClickException(str(refusal)) from refusal
+    if without_code:
+        click.echo(f"{without_code:,} rows have no code: {username} may not read it.", err=True)
     for piece in pieces:
         sys.stdout.buffer.write(piece)
 

@@ -43,6 +43,11 @@ class Notice:
     session: Session | None = None
     dialect: str | None = None
 
+    @property
+    def has_secrets(self) -> bool:
+        """Whether it hands its reader a code or a link that nobody else may have."""
+        return bool(self.code or self.token)
+
     def obstacle(self, _kind: str, now: datetime) -> str | None:
         """Why this must not be sent any more, as a sentence; None if it may."""
         if self.expires_at is not None and self.expires_at <= now:

@@ -1,7 +1,7 @@
 """What is done to many invitations at once: to those of a batch, or to those chosen by hand.
 
 Each verb commits once. A batch is one event of the audit log; of those chosen by hand each has its
-own, so that its story tells.
+own, so that its story tells. If one of those chosen is beyond whoever chose it, nothing is done.
 """
 
 from collections.abc import Collection
@@ -13,8 +13,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy import CursorResult
 
-from portal.domain import audit, invitations
-from portal.domain.errors import BadInput, BatchNotIssued, NotAllowed
+from portal.domain import audit, invitations, reach
+from portal.domain.errors import BadInput, BatchNotIssued
 from portal.domain.origin import Origin
 from portal.extensions import db
 from portal.models import Account, Batch, BatchState, Invitation, Status
@@ -31,23 +31,25 @@ class Card:
     code: str
 
 
-def find(ids: Collection[UUID]) -> list[Invitation]:
-    """Those of these that there are, oldest first."""
+def find(ids: Collection[UUID], *, by: Account) -> list[Invitation]:
+    """Those of these that there are, oldest first. Raises `NotAllowed`."""
+    reach.require_may_act_on_all(ids, by=by)
     chosen = sa.select(Invitation).where(Invitation.id.in_(ids)).order_by(Invitation.id)
     return list(db.session.scalars(chosen))
 
 
-def count_unredeemed(batch: Batch) -> int:
-    """How many invitations `revoke_unredeemed` would end."""
+def count_unredeemed(batch: Batch, *, by: Account) -> int:
+    """How many invitations `revoke_unredeemed` would end; raises what `reach` raises."""
+    reach.require_may_act(batch, by=by)
     return db.session.scalar(sa.select(sa.func.count()).where(*_unredeemed(batch))) or 0
 
 
 def revoke_unredeemed(batch: Batch, *, by: Account, origin: Origin, now: datetime) -> int:
     """Revoke what nobody has redeemed, for good; return how many.
 
-    Raises `NotAllowed`, `BatchNotIssued`.
+    Raises what `reach.require_may_act` raises, `BatchNotIssued`.
     """
-    invitations.require_may_change(by)
+    reach.require_may_act(batch, by=by)
     _require_issued(batch)
     revoked = _update(sa.update(Invitation).where(*_unredeemed(batch)).values(revoked_at=now))
     if revoked:
@@ -68,9 +70,9 @@ def extend_batch(
 ) -> int:
     """Let all that is not revoked run until `expires_at` (None: for ever); return how many.
 
-    Raises `NotAllowed`, `BatchNotIssued`, `BadInput`.
+    Raises what `reach.require_may_act` raises, `BatchNotIssued`, `BadInput`.
     """
-    invitations.require_may_change(by)
+    reach.require_may_act(batch, by=by)
     _require_issued(batch)
     which = (Invitation.batch_id == batch.id, *_extendable(expires_at, now))
     prolong = sa.update(Invitation).values(expires_at=expires_at, reminded_at=None)
@@ -94,10 +96,9 @@ def cards_of_batch(
 ) -> list[Card]:
     """The next `CARDS` of a batch that are good, beginning after that id.
 
-    Raises `NotAllowed`, `BatchNotIssued`.
+    Raises what `reach.require_may_act` raises, `BatchNotIssued`.
     """
-    if not by.may_read_codes:
-        raise NotAllowed
+    reach.require_may_act(batch, by=by)
     _require_issued(batch)
     which = [Invitation.batch_id == batch.id]
     if after:
@@ -117,7 +118,7 @@ def cards_of_batch(
 
 def revoke(ids: Collection[UUID], *, by: Account, origin: Origin, now: datetime) -> int:
     """Revoke these for good, used or not; return how many were not yet. Raises `NotAllowed`."""
-    invitations.require_may_change(by)
+    reach.require_may_act_on_all(ids, by=by)
     revoked = db.session.scalars(
         sa.update(Invitation)
         .where(Invitation.id.in_(ids), Invitation.revoked_at.is_(None))
@@ -143,7 +144,7 @@ def extend(
 
     Raises `NotAllowed`, `BadInput`.
     """
-    invitations.require_may_change(by)
+    reach.require_may_act_on_all(ids, by=by)
     extended = db.session.scalars(
         sa.update(Invitation)
         .where(Invitation.id.in_(ids), *_extendable(expires_at, now))
@@ -167,8 +168,7 @@ def extend(
 
 def cards(ids: Collection[UUID], *, by: Account, origin: Origin, now: datetime) -> list[Card]:
     """The cards of those of these that are good. Raises `NotAllowed`."""
-    if not by.may_read_codes:
-        raise NotAllowed
+    reach.require_may_act_on_all(ids, by=by)
     cards = _cards([Invitation.id.in_(ids)], now)
     for card in cards:
         audit.record(

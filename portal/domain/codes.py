@@ -24,11 +24,14 @@ LENGTH = 12
 SHORTEST_OWN, LONGEST_OWN = 6, 32
 LONGEST_INPUT = 100
 NONCE_BYTES = 12
+MASKED = "****-****-****"  # stands where a code is withheld
 
 _VALUES = {symbol: value for value, symbol in enumerate(ALPHABET)}
 _SYMBOLS, _GROUPS = ALPHABET.encode(), Struct("4s 4s 4s")
 _LEFT_OUT = re.compile(r"[^\w.+!]")  # \w: letters and digits of every script, and _
 _LOOKALIKES = str.maketrans("OIL", "011")
+_LOOKALIKES_OF = {"0": "O", "1": "IL"}
+_BETWEEN = r"(?:%[0-9A-F]{2}|[^\w.+!])*"  # the symbols of a code, in a URL as well
 _GENERATOR = 0b100101  # x^5 + x^2 + 1, primitive over GF(2)
 
 
@@ -105,6 +108,15 @@ def _all_grouped(codes: Sequence[bytes]) -> list[str]:
     if {len(code) for code in codes} == {LENGTH} and not whole.translate(None, _SYMBOLS):
         return [b"-".join(parts).decode() for parts in _GROUPS.iter_unpack(whole)]
     return [grouped(code.decode()) for code in codes]
+
+
+def masked(text: str, code: str) -> str:
+    """`text` with `code` masked wherever it stands, however it is spaced, cased or quoted."""
+    form = canonical(code)
+    written = _BETWEEN.join(
+        f"[{re.escape(symbol)}{_LOOKALIKES_OF.get(symbol, '')}]" for symbol in form
+    )
+    return re.sub(written, MASKED, text, flags=re.IGNORECASE) if form else text
 
 
 def hint(code: str) -> str:

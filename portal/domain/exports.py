@@ -50,7 +50,11 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Which invitations, in which order (`ids`: only these of them), and whether with codes."""
+    """Which invitations, in which order (`ids`: only these of them), and whether with codes.
+
+    Everybody on the staff may look at all of them; of those that are beyond whoever takes the
+    export, the code is withheld.
+    """
 
     query: Query
     ids: tuple[UUID, ...] = ()
@@ -62,9 +66,13 @@ def export(
 ) -> Iterator[bytes]:
     """The file, in pieces. Audited before the first is made; `by` nobody: the host itself.
 
-    Raises `NotAllowed`, and `NotFound` for somebody else's batch.
+    Raises `NotAllowed` (also if every code would be withheld), and `NotFound` for somebody else's
+    batch.
     """
     _require_may_export(wanted, by)
+    without_code = withheld(wanted, by=by, now=now) if by and wanted.with_codes else 0
+    if without_code and without_code == count(wanted, by=by, now=now):
+        raise NotAllowed("You may read none of these codes. Export them without.")
     audit.record(
         "history.exported",
         now=now,
@@ -77,16 +85,27 @@ def export(
     )
     db.session.commit()
     heading = (*HEADINGS, "code") if wanted.with_codes else HEADINGS
-    chunks = _chunks(wanted, now)
+    chunks = _chunks(wanted, by, now)
     if format is Format.CSV:
         return _csv(heading, chunks)
     return xlsx_writer.pieces(heading, chain.from_iterable(chunks))
 
 
-def count(wanted: Wanted, *, by: Account, now: datetime) -> int:
+def count(wanted: Wanted, *, by: Account | None, now: datetime) -> int:
     """How many invitations `export` would hold; raises what it raises."""
     _require_may_export(wanted, by)
-    found = _narrowed(sa.select(Invitation.id), wanted, now).order_by(None).subquery()
+    return _count(sa.select(Invitation.id), wanted, now)
+
+
+def withheld(wanted: Wanted, *, by: Account, now: datetime) -> int:
+    """How many of them would be without their code, as they are beyond `by`; raises as it does."""
+    _require_may_export(wanted, by)
+    beyond = sa.not_(Invitation.within_reach_of(by))
+    return _count(sa.select(Invitation.id).where(beyond), wanted, now)
+
+
+def _count(statement: sa.Select[Any], wanted: Wanted, now: datetime) -> int:
+    found = _narrowed(statement, wanted, now).order_by(None).subquery()
     return db.session.scalar(sa.select(sa.func.count()).select_from(found)) or 0
 
 
@@ -106,11 +125,11 @@ def _narrowed(statement: sa.Select[Any], wanted: Wanted, now: datetime) -> sa.Se
     return narrowed.where(Invitation.id.in_(wanted.ids)) if wanted.ids else narrowed
 
 
-def _chunks(wanted: Wanted, now: datetime) -> Iterator[list[Sequence[Any]]]:
+def _chunks(wanted: Wanted, by: Account | None, now: datetime) -> Iterator[list[Sequence[Any]]]:
     """The rows, some at a time."""
     columns = _columns(now)
-    if wanted.with_codes:
-        columns += [Invitation.sealed, Invitation.id]
+    if wanted.with_codes and by:
+        columns += [sa.case((Invitation.within_reach_of(by), Invitation.sealed)), Invitation.id]
     statement = _narrowed(sa.select(*columns), wanted, now).join(Invitation.created_by)
     statement = statement.outerjoin(Invitation.batch).execution_options(yield_per=ROWS_A_PIECE)
     # Past the unit of work, which would look at each row for itself.
@@ -137,9 +156,10 @@ def _neutralised(row: Sequence[Any]) -> Sequence[Any]:
 
 
 def _opened(row: Sequence[Any]) -> Sequence[Any]:
-    """With its code instead of the seal and the id it is bound to, which come last."""
+    """With its code instead of the seal (None: withheld) and the id it is bound to, at the end."""
     *cells, sealed, bound_to = row
-    return [*cells, neutralise(codes.grouped(codes.unseal(sealed, bound_to)))]
+    code = codes.grouped(codes.unseal(sealed, bound_to)) if sealed else ""
+    return [*cells, neutralise(code)]
 
 
 def _columns(now: datetime) -> list[Any]:

@@ -3,8 +3,9 @@
 What invitees do with them is in `redemptions.py`; who may look at what, in `history.py`.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
-from portal.domain import audit, codes, emails, letters, outbox, sessions, totals
+from portal.domain import audit, codes, emails, letters, outbox, reach, sessions, totals
 from portal.domain.errors import (
     BadInput,
     CodeTaken,
@@ -22,12 +23,14 @@ from portal.domain.errors import (
     NotAllowed,
     NotFound,
 )
-from portal.domain.origin import Origin
+from portal.domain.origin import NOBODY, Origin
 from portal.extensions import db
 from portal.lookups import entity
-from portal.models import Account, Invitation, IssueReceipt, Letter, Role
+from portal.models import Account, Invitation, IssueReceipt, Letter, Role, Status
 from portal.models.types import new_id
 from portal.statements import Statement
+
+NEW = timedelta(minutes=15)
 
 
 class Terms(NamedTuple):
@@ -103,13 +106,23 @@ def issue(
 
 
 def reveal(invitation: Invitation, *, by: Account, origin: Origin, now: datetime) -> str:
-    """The code again, for those who may read codes; audited. Raises `NotAllowed`."""
-    if not by.may_read_codes:
-        raise NotAllowed
+    """The code again; audited. Raises what `reach.require_may_act` raises."""
+    reach.require_may_act(invitation, by=by)
     audit.record(
         "invitation.code_shown", now=now, origin=origin, actor=by.id, subject=invitation.id
     )
     db.session.commit()
+    return code_of(invitation)
+
+
+def new_code(invitation: Invitation, *, by: Account, now: datetime) -> str:
+    """The code, for whoever has just issued it; later it has to be revealed. Raises `NotAllowed`.
+
+    That it was issued is in the audit log; that its issuer sees it once more is not.
+    """
+    is_new = now - invitation.created_at < NEW
+    if not is_new or invitation.created_by_id != by.id or not invitation.is_within_reach_of(by):
+        raise NotAllowed
     return code_of(invitation)
 
 
@@ -128,9 +141,9 @@ def revoke(
 ) -> int:
     """Revoke for good; return how many sessions were ended. Revoking twice changes nothing.
 
-    Raises `NotAllowed`.
+    Raises what `reach.require_may_act` raises.
     """
-    require_may_change(by)
+    reach.require_may_act(invitation, by=by)
     revoked = db.session.execute(
         sa.update(Invitation)
         .where(Invitation.id == invitation.id, Invitation.revoked_at.is_(None))
@@ -161,9 +174,9 @@ def extend(
 ) -> Invitation:
     """Let it run until `expires_at` (None: for ever); return it as it is then.
 
-    Raises `NotAllowed`, `InvitationRevoked`, `BadInput`.
+    Raises what `reach.require_may_act` raises, `InvitationRevoked`, `BadInput`.
     """
-    require_may_change(by)
+    reach.require_may_act(invitation, by=by)
     if expires_at is not None and expires_at <= max(now, invitation.starts_at or now):
         raise BadInput("Choose a moment in the future, after the invitation opens.")
     extended = db.session.execute(
@@ -186,6 +199,32 @@ def extend(
     return invitation
 
 
+def count_staff_codes(issuer: Account, *, now: datetime) -> int:
+    """How many of their codes are open and give a role: `withdraw` revokes some or all of them."""
+    giving_roles = sa.select(sa.func.count()).where(*_open_beyond((), issuer, now))
+    return db.session.scalar(giving_roles) or 0
+
+
+def withdraw(
+    issuer: Account, *, by: Account | None = None, origin: Origin = NOBODY, now: datetime
+) -> int:
+    """Revoke the open codes that give a role `issuer` may not give any more; return how many.
+
+    Takes part in the transaction of the verb that changed the issuer, each code with its own event.
+    """
+    withdrawn = db.session.scalars(
+        sa.update(Invitation)
+        .where(*_open_beyond(issuer.grantable_roles, issuer, now))
+        .values(revoked_at=now)
+        .returning(Invitation.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    actor = by.id if by else None
+    for each in withdrawn:
+        audit.record("invitation.revoked", now=now, origin=origin, actor=actor, subject=each)
+    return len(withdrawn)
+
+
 def get(id: UUID) -> Invitation:
     """One invitation with who issued it; raises `NotFound`."""
     invitation = db.session.scalars(
@@ -196,13 +235,20 @@ def get(id: UUID) -> Invitation:
     return invitation
 
 
+def get_within_reach(id: UUID, *, by: Account) -> Invitation:
+    """One that `by` may act on; raises `NotFound`, and what `reach.require_may_act` raises."""
+    invitation = get(id)
+    reach.require_may_act(invitation, by=by)
+    return invitation
+
+
 def checked(terms: Terms, by: Account, now: datetime) -> Terms:
     """The terms as they are stored, if `by` may issue them and they can ever be open.
 
     Raises `NotAllowed`, `BadInput`.
     """
     require_may_change(by)
-    if terms.grants_role and not (terms.grants_role.is_staff and by.may(terms.grants_role)):
+    if terms.grants_role and not (terms.grants_role.is_staff and by.may_grant(terms.grants_role)):
         raise NotAllowed("You cannot grant a role above your own.")
     if terms.expires_at is not None and terms.expires_at <= max(now, terms.starts_at or now):
         raise BadInput("An invitation must end after it opens, and after now.")
@@ -214,7 +260,7 @@ def checked(terms: Terms, by: Account, now: datetime) -> Terms:
 
 
 def require_may_change(by: Account) -> None:
-    """Raise `NotAllowed` unless `by` may issue, revoke and extend."""
+    """Raise `NotAllowed` unless `by` may issue invitations."""
     if not by.may(Role.ADMIN):
         raise NotAllowed
 
@@ -227,6 +273,18 @@ def _issuing(row: dict[str, Any], by: Account, origin: Origin, now: datetime) ->
     """The parameters of `_ISSUE`."""
     event = audit.event("invitation.issued", now=now, origin=origin, actor=by.id, subject=row["id"])
     return row | totals.of(by) | event
+
+
+def _open_beyond(
+    roles: Collection[Role], issuer: Account, now: datetime
+) -> list[sa.ColumnElement[bool]]:
+    """The open codes of `issuer` that give a role which is none of these."""
+    return [
+        Invitation.created_by_id == issuer.id,
+        Invitation.grants_role.is_not(None),  # said, so that SQLite takes the index of these
+        sa.not_(Invitation.grants_one_of(roles)),
+        Invitation.status_at(now).in_((Status.ACTIVE, Status.SCHEDULED)),
+    ]
 
 
 def _require_free(own_code: str) -> None:
@@ -243,7 +301,7 @@ def _issued_before(by: Account, once: Once) -> Invitation | None:
         return None
     if receipt.terms_digest != _digest(once.request):
         raise KeyReused
-    return get(receipt.invitation_id)
+    return get_within_reach(receipt.invitation_id, by=by)
 
 
 def _keep_receipt(by: Account, once: Once, invitation: Invitation) -> None:

@@ -43,6 +43,11 @@ class Matter:
     language: str | None = None
     is_refused: bool = False
 
+    @property
+    def has_secrets(self) -> bool:
+        """Whether it hands its reader what nobody else may have: always, the code."""
+        return True
+
     def obstacle(self, kind: str, now: datetime) -> str | None:
         """Why a mail of that kind must not be sent any more, as a sentence; None if it may."""
         if self.is_refused:

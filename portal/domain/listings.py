@@ -1,6 +1,6 @@
 """One's own invitations as programs list them: newest first, without the ORM."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -12,11 +12,12 @@ from portal.domain import codes, history, invitations, totals
 from portal.domain.history import Query
 from portal.extensions import db
 from portal.lookups import LookUp
-from portal.models import Account, Invitation
+from portal.models import Account, Invitation, Role
 from portal.models.types import UTCDateTime, plain_id, plain_time, raw_ids, wire_ids, wire_times
 
-# An invitation as its owner's programs are told of it: its id, its code, when it was made, when it
-# ends (or None), its status. All as text, times by RFC 3339; a bare tuple, for there are many.
+# An invitation as its issuer's programs are told of it: its id, its code (masked if the role it
+# gives is above the issuer's own by now), when it was made, when it ends (or None), its status. All
+# as text, times by RFC 3339; a bare tuple, for there are many.
 Listed = tuple[str, str, str, str | None, str]
 
 
@@ -36,13 +37,14 @@ def page(query: Query, *, by: Account, now: datetime, number: int | None = None)
     criteria = history.criteria_of(query, now)
     backwards, position = history.read_cursor(query)
     values = {"owner": by.id, "moment": now, "place": position and position[1]}
+    roles = by.grantable_roles
     found: Sequence[Sequence[Any]]
     if criteria or number not in {None, 1}:
-        statement = _own(criteria, query.size, backwards, position is not None)
+        statement = _own(criteria, query.size, backwards, position is not None, roles)
         skipped = ((number or 1) - 1) * query.size
         found = db.session.execute(statement.offset(skipped), values).all()
     else:  # what programs ask for most
-        found = _all_own(query.size, backwards, position is not None).rows(values)
+        found = _all_own(query.size, backwards, position is not None, roles).rows(values)
     total = _count(criteria, by) if criteria else _issued(by, found)
     shown, _, has_next = history.page_of(query, list(found), backwards, position)
     rows = _told(shown)
@@ -69,8 +71,18 @@ def _told(rows: Sequence[Sequence[Any]]) -> list[Listed]:
     if not rows:
         return []
     ids, sealed, begun, ends, statuses, _ = zip(*rows, strict=True)
-    shown = codes.unseal_all(zip(sealed, raw_ids(ids), strict=True))
+    shown = _codes(sealed, raw_ids(ids))
     return list(zip(wire_ids(ids), shown, wire_times(begun), _ends(ends), statuses, strict=True))
+
+
+def _codes(sealed: Sequence[bytes | None], rows: Iterable[bytes]) -> list[str]:
+    """The codes as people read them; masked where no seal was handed out."""
+    pairs = [(box, row) for box, row in zip(sealed, rows, strict=True) if box]
+    shown = codes.unseal_all(pairs)
+    if len(shown) == len(sealed):
+        return shown
+    opened = iter(shown)
+    return [next(opened) if box else codes.MASKED for box in sealed]
 
 
 def _ends(texts: Sequence[str]) -> Sequence[str | None]:
@@ -91,19 +103,24 @@ def _count(criteria: list[sa.ColumnElement[bool]], by: Account) -> int:
 
 
 def _own(
-    criteria: list[sa.ColumnElement[bool]], size: int, backwards: bool, from_place: bool
+    criteria: list[sa.ColumnElement[bool]],
+    size: int,
+    backwards: bool,
+    from_place: bool,
+    grantable: tuple[Role, ...],
 ) -> sa.Select[Any]:
     """One's own invitations; with one more than a page holds, which says whether there is another.
 
-    A row is an id, a sealed code, a beginning and an end, a status, and the same in each row: what
-    `totals.one_by_one` says. The parameters: `owner`, `moment`, and the `place` to go on from.
+    A row is an id, a sealed code (None if it gives a role that is not `grantable`), a beginning and
+    an end, a status, and the same in each row: what `totals.one_by_one` says. The parameters:
+    `owner`, `moment`, and the `place` to go on from.
     """
     row, owner = Invitation.id, sa.bindparam("owner", type_=Invitation.created_by_id.type)
     place = sa.bindparam("place", type_=row.type)
     beyond = [row > place if backwards else row < place] if from_place else []
     columns: list[sa.ColumnElement[Any]] = [
         plain_id(Invitation.id),
-        Invitation.sealed.expression,
+        _sealed(grantable),
         plain_time(Invitation.created_at),
         plain_time(Invitation.expires_at),
         Invitation.status_at(sa.bindparam("moment", type_=UTCDateTime)),
@@ -118,6 +135,12 @@ def _own(
     )
 
 
+def _sealed(grantable: tuple[Role, ...]) -> sa.ColumnElement[Any]:
+    if grantable == tuple(Role):
+        return Invitation.sealed.expression
+    return sa.case((Invitation.grants_one_of(grantable), Invitation.sealed))
+
+
 @cache  # sizes are few: clients may ask for a hundred at most
-def _all_own(size: int, backwards: bool, from_place: bool) -> LookUp:
-    return LookUp(_own([], size, backwards, from_place))
+def _all_own(size: int, backwards: bool, from_place: bool, grantable: tuple[Role, ...]) -> LookUp:
+    return LookUp(_own([], size, backwards, from_place, grantable))

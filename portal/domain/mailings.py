@@ -11,14 +11,18 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from portal.domain import audit, outbox
+from portal.config import settings
+from portal.domain import account_mails, audit, letters, outbox, reach
+from portal.domain.account_mails import Notice
 from portal.domain.errors import (
     MailedOften,
     MailUnwanted,
     MailWaiting,
     NotAllowed,
+    NotFound,
     NotMailable,
 )
+from portal.domain.letters import Matter
 from portal.domain.origin import Origin
 from portal.extensions import db
 from portal.models import (
@@ -41,9 +45,10 @@ OPEN = (Status.ACTIVE, Status.SCHEDULED)
 def resend(invitation: Invitation, *, by: Account, origin: Origin, now: datetime) -> None:
     """Send the mail of an invitation again.
 
-    Raises `NotAllowed`, `NotMailable`, `MailUnwanted`, `MailWaiting`, `MailedOften`.
+    Raises what `reach.require_may_act` raises, `NotMailable`, `MailUnwanted`, `MailWaiting`,
+    `MailedOften`.
     """
-    _require(by, Role.ADMIN)
+    reach.require_may_act(invitation, by=by)
     if not invitation.can_be_mailed or invitation.status(now) not in OPEN:
         raise NotMailable
     if db.session.get(MailRefusal, invitation.recipient):
@@ -64,9 +69,9 @@ def resend_batch(batch: Batch, *, by: Account, origin: Origin, now: datetime) ->
     """Send the mails of a batch again to those who have not come; return how many.
 
     Left out are whoever wants no mail, has one waiting, or got three within the hour. Raises
-    `NotAllowed`.
+    what `reach.require_may_act` raises.
     """
-    _require(by, Role.ADMIN)
+    reach.require_may_act(batch, by=by)
     queued = _queue_again([Invitation.batch_id == batch.id], now)
     if queued:
         audit.record(
@@ -82,8 +87,8 @@ def resend_batch(batch: Batch, *, by: Account, origin: Origin, now: datetime) ->
 
 
 def resend_chosen(ids: Collection[UUID], *, by: Account, origin: Origin, now: datetime) -> int:
-    """The same for these invitations."""
-    _require(by, Role.ADMIN)
+    """The same for these invitations. Raises `NotAllowed` if one of them is beyond `by`."""
+    reach.require_may_act_on_all(ids, by=by)
     queued = _queue_again([Invitation.id.in_(ids)], now)
     for about in queued:
         audit.record("invitation.resent", now=now, origin=origin, actor=by.id, subject=about)
@@ -92,16 +97,16 @@ def resend_chosen(ids: Collection[UUID], *, by: Account, origin: Origin, now: da
 
 
 def pause(batch: Batch, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Hold the mails of a batch back; one that is on its way arrives. Raises `NotAllowed`."""
-    _require(by, Role.ADMIN)
+    """Hold the mails of a batch back; one that is on its way arrives. Raises as `reach` does."""
+    reach.require_may_act(batch, by=by)
     _set_pause(batch, now)
     audit.record("batch.mail_paused", now=now, origin=origin, actor=by.id, subject=batch.id)
     db.session.commit()
 
 
 def resume(batch: Batch, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Let the mails of a batch go on. Raises `NotAllowed`."""
-    _require(by, Role.ADMIN)
+    """Let the mails of a batch go on. Raises as `reach` does."""
+    reach.require_may_act(batch, by=by)
     _set_pause(batch, None)
     audit.record("batch.mail_resumed", now=now, origin=origin, actor=by.id, subject=batch.id)
     db.session.commit()
@@ -109,7 +114,7 @@ def resume(batch: Batch, *, by: Account, origin: Origin, now: datetime) -> None:
 
 def pause_all(*, by: Account, origin: Origin, now: datetime) -> None:
     """Hold the mails of every batch back. Raises `NotAllowed`."""
-    _require(by, Role.OWNER)
+    _require_owner(by)
     db.session.execute(sa.update(Installation).values(bulk_mail_paused_at=now))
     audit.record("mail.paused", now=now, origin=origin, actor=by.id)
     db.session.commit()
@@ -117,10 +122,55 @@ def pause_all(*, by: Account, origin: Origin, now: datetime) -> None:
 
 def resume_all(*, by: Account, origin: Origin, now: datetime) -> None:
     """Let them go on, but those of a batch that is paused by itself. Raises `NotAllowed`."""
-    _require(by, Role.OWNER)
+    _require_owner(by)
     db.session.execute(sa.update(Installation).values(bulk_mail_paused_at=None))
     audit.record("mail.resumed", now=now, origin=origin, actor=by.id)
     db.session.commit()
+
+
+def may_show(mail: Mail, *, by: Account) -> bool:
+    """Whether `by` may read what a mail hands its reader, its code above all.
+
+    Codes that confirm an e-mail or a new password are read here only where nothing else brings
+    them: without a mail server.
+    """
+    is_delivered = bool(settings.mail_url.get_secret_value())
+    return by.may(Role.OWNER) and not (mail.is_verification and is_delivered)
+
+
+def show(mail: Mail, *, by: Account, origin: Origin, now: datetime) -> Matter | Notice:
+    """What a mail is about, with its code; audited. Raises `NotAllowed`, `NotFound`."""
+    if not may_show(mail, by=by):
+        raise NotAllowed
+    matter = (letters.matters([mail]) | account_mails.notices([mail])).get(mail.id)
+    if matter is None:
+        raise NotFound
+    if isinstance(matter, Matter):
+        reach.require_may_act(matter.invitation, by=by)
+        action, subject = "invitation.code_shown", matter.invitation.id
+    else:
+        action, subject = "mail.code_shown", matter.account.id
+    audit.record(action, now=now, origin=origin, actor=by.id, subject=subject, mail=str(mail.id))
+    db.session.commit()
+    return matter
+
+
+def retry(mail: Mail, *, by: Account, now: datetime) -> None:
+    """Put a failed mail back, with all its tries; any other stays. Raises `NotAllowed`."""
+    _require_owner(by)
+    outbox.retry(mail, now=now)
+
+
+def retry_all(*, by: Account, now: datetime) -> int:
+    """Put every failed mail back; return how many. Raises `NotAllowed`."""
+    _require_owner(by)
+    return outbox.retry_all(now=now)
+
+
+def retry_batch(batch: Batch, *, by: Account, now: datetime) -> int:
+    """Put the failed mails of a batch back; return how many. Raises as `reach` does."""
+    reach.require_may_act(batch, by=by)
+    return outbox.retry_all(now=now, batch=batch.id)
 
 
 def paused_at() -> datetime | None:
@@ -136,8 +186,8 @@ def take_turns() -> None:
     db.session.execute(sa.update(Installation).values(id=Installation.id))
 
 
-def _require(by: Account, role: Role) -> None:
-    if not by.may(role):
+def _require_owner(by: Account) -> None:
+    if not by.may(Role.OWNER):
         raise NotAllowed
 
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import CursorResult
 from sqlalchemy.orm import aliased
 
-from portal.domain import audit, batches
+from portal.domain import audit, batches, reach
 from portal.domain.errors import BadInput, FileRefused
 from portal.domain.origin import Origin
 from portal.extensions import db
@@ -96,9 +96,10 @@ def confirm(
     """Have the good rows issued (`batches.advance` does it); return how many they are.
 
     Those who hold an invitation get another one only if `invite_again`; so do those to whom another
-    import that was confirmed is about to give one. Confirming twice changes nothing. Raises
-    `BadInput` if no good row is left.
+    import that was confirmed is about to give one. Confirming twice changes nothing. Raises what
+    `reach.require_may_act` raises, and `BadInput` if no good row is left.
     """
+    reach.require_may_act(batch, by=by)
     if not _claim(batch.id):
         db.session.rollback()
         return batches.get(batch.id, by=by).size
@@ -118,7 +119,11 @@ def confirm(
 
 
 def discard(batch: Batch, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Forget an import that was not confirmed, and all its rows. Commits many times."""
+    """Forget an import that was not confirmed, and all its rows. Commits many times.
+
+    Raises what `reach.require_may_act` raises.
+    """
+    reach.require_may_act(batch, by=by)
     if not _close(Batch.id == batch.id):
         db.session.rollback()
         return

@@ -87,6 +87,27 @@ class Account(Base):
         """Viewers see what became of invitations, never the codes themselves."""
         return self.may(Role.ADMIN)
 
+    def may_grant(self, role: Role) -> bool:
+        """Whether this account may issue invitations that give somebody `role`."""
+        return self.may(Role.ADMIN) and self.may(role)
+
+    @property
+    def grantable_roles(self) -> tuple[Role, ...]:
+        """All roles that `may_grant` allows."""
+        return tuple(role for role in Role if self.may_grant(role))
+
+    def may_act_on(self, *, grants: Role | None, batch_of: UUID | None) -> bool:
+        """Whether this account may show, mail, extend, revoke or hand out such an invitation.
+
+        Staff act on what they could grant themselves (`grants` None: no role), and on those of a
+        batch only if they may see the batch (`batch_of`: who issued it; None: it is of no batch).
+        """
+        return (
+            self.may(Role.ADMIN)
+            and (grants is None or self.may_grant(grants))
+            and (batch_of is None or self.may_see_batches_of(batch_of))
+        )
+
     def may_see_batches_of(self, issuer: UUID) -> bool:
         """Owners see every batch, other staff who issue codes their own."""
         return self.may(Role.OWNER) or (self.may(Role.ADMIN) and self.id == issuer)

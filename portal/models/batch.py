@@ -68,6 +68,10 @@ class Batch(Base):
 
     created_by: Mapped[Account] = relationship(lazy="raise")
 
+    def is_within_reach_of(self, account: Account) -> bool:
+        """Whether `account` may act on its invitations, as `Account.may_act_on` says."""
+        return account.may_act_on(grants=self.grants_role, batch_of=self.created_by_id)
+
     def seems_forgotten(self, now: datetime) -> bool:
         """Whether it waits for longer than any worker that runs would let it."""
         waits = self.state is BatchState.ISSUING and self.staged == 0

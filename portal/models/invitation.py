@@ -1,5 +1,6 @@
 """Invitations, and the ledger of their redemptions."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -33,6 +34,12 @@ class Invitation(Base):
         sa.Index("ix_invitation_created_by_id", "created_by_id", "id"),
         sa.Index("ix_invitation_created_at", "created_at"),
         sa.Index("ix_invitation_expires_at", "expires_at"),
+        sa.Index(
+            "ix_invitation_staff",
+            "created_by_id",
+            postgresql_where=sa.text("grants_role IS NOT NULL"),
+            sqlite_where=sa.text("grants_role IS NOT NULL"),
+        ),
         sa.Index(
             "ix_invitation_batch",
             "batch_id",
@@ -95,6 +102,26 @@ class Invitation(Base):
             (cls.starts_at > now, word[Status.SCHEDULED]),
             else_=word[Status.ACTIVE],
         )
+
+    def is_within_reach_of(self, account: Account) -> bool:
+        """Whether `account` may act on it, as `Account.may_act_on` says."""
+        batch_of = self.created_by_id if self.batch_id else None
+        return account.may_act_on(grants=self.grants_role, batch_of=batch_of)
+
+    @classmethod
+    def within_reach_of(cls, account: Account) -> sa.ColumnElement[bool]:
+        """The same question, asked of the database."""
+        if account.may(Role.OWNER):
+            return sa.true()
+        if not account.may(Role.ADMIN):
+            return sa.false()
+        is_visible = sa.or_(cls.batch_id.is_(None), cls.created_by_id == account.id)
+        return sa.and_(cls.grants_one_of(account.grantable_roles), is_visible)
+
+    @classmethod
+    def grants_one_of(cls, roles: Iterable[Role]) -> sa.ColumnElement[bool]:
+        """Whether it gives no role, or one of these: an expression for queries."""
+        return sa.or_(cls.grants_role.is_(None), *(cls.grants_role == role for role in roles))
 
     @property
     def uses_left(self) -> int | None:

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from portal.clock import utcnow
 from portal.config import settings
 from portal.devices import origin
-from portal.domain import batches, bulk, funnel, history, outbox
+from portal.domain import batches, bulk, funnel, history, outbox, reach
 from portal.domain.errors import BadInput, PortalError
 from portal.domain.history import Query
 from portal.domain.invitations import Terms
@@ -204,9 +204,11 @@ def _rows(batch: Batch) -> dict[str, Any]:
 
 def _revocation(id: UUID) -> dict[str, Any]:
     batch = _batch(id)
-    return {"batch": batch, "count": bulk.count_unredeemed(batch), "form": Form(formdata=None)}
+    count = bulk.count_unredeemed(batch, by=current_account())
+    return {"batch": batch, "count": count, "form": Form(formdata=None)}
 
 
 def _extension(id: UUID) -> dict[str, Any]:
-    form = ExtensionForm(formdata=None, days=settings.invitation_days)
-    return {"batch": _batch(id), "form": form}
+    form, batch = ExtensionForm(formdata=None, days=settings.invitation_days), _batch(id)
+    reach.require_may_act(batch, by=current_account())
+    return {"batch": batch, "form": form}

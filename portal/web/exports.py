@@ -60,6 +60,12 @@ def _wanted(form: ExportForm) -> Wanted:
 
 
 def _asked(form: ExportForm, wanted: Wanted) -> str:
-    found = exports.count(wanted, by=current_account(), now=utcnow())
-    view = view_of(form_of(request.values), request.values)
-    return render_template("exports/new.html", form=form, wanted=wanted, view=view, count=found)
+    by, now = current_account(), utcnow()
+    return render_template(
+        "exports/new.html",
+        form=form,
+        wanted=wanted,
+        view=view_of(form_of(request.values), request.values),
+        count=exports.count(wanted, by=by, now=now),
+        withheld=exports.withheld(wanted, by=by, now=now) if by.may_read_codes else 0,
+    )

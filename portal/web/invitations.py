@@ -1,10 +1,18 @@
 """Issue, look through, reveal, revoke and extend invitations."""
 
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from wtforms import SelectChoice
 
@@ -12,7 +20,7 @@ from portal.clock import utcnow
 from portal.config import settings
 from portal.devices import origin
 from portal.domain import codes, history, invitations, outbox, sessions, stories
-from portal.domain.errors import PortalError
+from portal.domain.errors import NotAllowed, PortalError
 from portal.domain.invitations import Terms
 from portal.forms.invitations import ExtensionForm, IssueForm, RevocationForm
 from portal.guards import current_account, staff_required
@@ -21,7 +29,7 @@ from portal.web.history_query import form_of, query_of, view_of
 
 blueprint = Blueprint("invitations", __name__, url_prefix="/admin/invitations")
 
-JUST_ISSUED = timedelta(minutes=15)
+ISSUED = "issued"  # in the session: which code this browser issued last
 
 
 @blueprint.get("")
@@ -68,6 +76,7 @@ def issue() -> ResponseReturnValue:
         except PortalError as refusal:
             form.refusal = str(refusal)
         else:
+            session[ISSUED] = str(invitation.id)
             return redirect(url_for("invitations.issued", id=invitation.id), 303)
     return render_template("invitations/new.html", form=form), 422
 
@@ -75,12 +84,14 @@ def issue() -> ResponseReturnValue:
 @blueprint.get("/<uuid:id>/issued")
 @staff_required(Role.ADMIN)
 def issued(id: UUID) -> ResponseReturnValue:
-    """The new code, for whoever has just issued it; later it has to be asked for."""
+    """The new code, in the browser that has just issued it; later it has to be asked for."""
     invitation = invitations.get(id)
-    fresh = utcnow() - invitation.created_at < JUST_ISSUED
-    if not fresh or invitation.created_by_id != current_account().id:
+    if session.get(ISSUED) != str(id):
         return redirect(url_for("invitations.show", id=id))
-    code = invitations.code_of(invitation)
+    try:
+        code = invitations.new_code(invitation, by=current_account(), now=utcnow())
+    except NotAllowed:
+        return redirect(url_for("invitations.show", id=id))
     return render_template(
         "invitations/issued.html", guessable=codes.is_guessable(code), **_shown(invitation, code)
     )
@@ -135,7 +146,7 @@ def revoke(id: UUID) -> ResponseReturnValue:
     """Revoke for good."""
     form = RevocationForm()
     ended = invitations.revoke(
-        invitations.get(id),
+        _to_act_on(id),
         by=current_account(),
         origin=origin(),
         now=utcnow(),
@@ -164,7 +175,7 @@ def extension_fragment(id: UUID) -> str:
 def extend(id: UUID) -> ResponseReturnValue:
     """Set a new end."""
     form, now = ExtensionForm(), utcnow()
-    invitation = invitations.get(id)
+    invitation = _to_act_on(id)
     if form.validate_on_submit():
         try:
             invitations.extend(
@@ -217,19 +228,22 @@ def _shown(invitation: Invitation, code: str) -> dict[str, Any]:
     return {"invitation": invitation, "code": code, "link": link, "now": utcnow()}
 
 
+def _to_act_on(id: UUID) -> Invitation:
+    return invitations.get_within_reach(id, by=current_account())
+
+
 def _revealed(id: UUID) -> dict[str, Any]:
-    invitation = invitations.get(id)
-    by = current_account()
-    code = invitations.reveal(invitation, by=by, origin=origin(), now=utcnow())
+    invitation = _to_act_on(id)
+    code = invitations.reveal(invitation, by=current_account(), origin=origin(), now=utcnow())
     return _shown(invitation, code)
 
 
 def _revocation(id: UUID) -> dict[str, Any]:
-    invitation = invitations.get(id)
+    invitation = _to_act_on(id)
     living = sessions.count_admitted_by(id, now=utcnow())
     return {"invitation": invitation, "living": living, "form": RevocationForm(formdata=None)}
 
 
 def _extension(id: UUID) -> dict[str, Any]:
     form = ExtensionForm(formdata=None, days=settings.invitation_days)
-    return {"invitation": invitations.get(id), "form": form}
+    return {"invitation": _to_act_on(id), "form": form}

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from portal import messages
 from portal.clock import utcnow
 from portal.devices import origin
-from portal.domain import batches, invitations, letters, mailings, outbox
+from portal.domain import batches, invitations, letters, mailings
 from portal.domain.errors import PortalError
 from portal.domain.letters import Matter
 from portal.forms.invitations import PreviewForm
@@ -40,8 +40,10 @@ def preview_fragment() -> str:
 @staff_required(Role.ADMIN)
 def resend(id: UUID) -> ResponseReturnValue:
     """Send the mail of one invitation again."""
+    by = current_account()
+    invitation = invitations.get_within_reach(id, by=by)
     try:
-        mailings.resend(invitations.get(id), by=current_account(), origin=origin(), now=utcnow())
+        mailings.resend(invitation, by=by, origin=origin(), now=utcnow())
     except PortalError as refusal:
         flash(str(refusal))
     else:
@@ -62,7 +64,7 @@ def resend_batch(id: UUID) -> ResponseReturnValue:
 @staff_required(Role.ADMIN)
 def retry_batch(id: UUID) -> ResponseReturnValue:
     """Put the failed mails of a batch back into the queue."""
-    back = outbox.retry_all(now=utcnow(), batch=_batch(id).id)
+    back = mailings.retry_batch(_batch(id), by=current_account(), now=utcnow())
     flash(f"Will be tried again: {back:,}.")
     return redirect(url_for("batches.show", id=id), 303)
 

@@ -89,7 +89,8 @@ def cards() -> str:
 
 
 def _asked(form: SelectionForm) -> dict[str, Any]:
-    return {"chosen": bulk.find(_ids(form)), "form": form, "back": _back()}
+    chosen = bulk.find(_ids(form), by=current_account())
+    return {"chosen": chosen, "form": form, "back": _back()}
 
 
 def _ids(form: SelectionForm) -> list[UUID]:

@@ -48,7 +48,7 @@ def test_what_nobody_has_redeemed_is_revoked_and_nothing_else(
     olivia: Account, guests: Batch
 ) -> None:
     other = factories.batch(olivia)
-    assert bulk.count_unredeemed(guests) == 2
+    assert bulk.count_unredeemed(guests, by=olivia) == 2
 
     assert bulk.revoke_unredeemed(guests, by=olivia, origin=device(), now=NOW) == 2
 
