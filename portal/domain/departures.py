@@ -8,7 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from portal.domain import accounts, audit, chain, outbox, sessions, verification
+from portal.domain import accounts, audit, chain, invitations, outbox, sessions, verification
 from portal.domain.errors import LastOwner, NotAllowed
 from portal.domain.origin import Origin
 from portal.extensions import db
@@ -30,22 +30,24 @@ from portal.models import (
 )
 
 
-def deactivate(account: Account, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Switch an account off: its sessions end, its mailbox hears of it.
+def deactivate(account: Account, *, by: Account, origin: Origin, now: datetime) -> int:
+    """Switch an account off: its sessions and staff codes end, its mailbox hears of it.
 
-    Raises `NotAllowed`, `LastOwner`.
+    Return how many codes those were. Raises `NotAllowed`, `LastOwner`.
     """
     wait_for_ownership(by, account)
     _require_may_keep_out(by, account)
     if account.deactivated_at is not None:
-        return
+        return 0
     require_another_owner(account)
     account.deactivated_at = now
     sessions.revoke_all_of(account.id, now=now)
     verification.void(account.id, now=now)
+    withdrawn = invitations.withdraw(account, by=by, origin=origin, now=now)
     outbox.queue("deactivated", to=account.email, about=account.id, now=now)
     audit.record("account.deactivated", now=now, origin=origin, actor=by.id, subject=account.id)
     db.session.commit()
+    return withdrawn
 
 
 def reactivate(account: Account, *, by: Account, origin: Origin, now: datetime) -> None:
@@ -77,6 +79,7 @@ def erase(account: Account, password: str, *, origin: Origin, now: datetime) -> 
     _delete_belongings(account)
     _forget_in_ledger(account)
     _blank(account, now)
+    invitations.withdraw(account, by=account, now=now)
     audit.record("account.erased", now=now, subject=account.id)
     db.session.commit()
 

@@ -145,6 +145,13 @@ class InvitationNotOpen(CodeRefused):
         self.starts_at = starts_at
 
 
+class InvitationWithdrawn(CodeRefused):
+    """A real code for staff, whose issuer left or may not give that role any more."""
+
+    name = "invitation_withdrawn"
+    message = "This invitation is no longer valid. Ask for a new one."
+
+
 class WrongRecipient(CodeRefused):
     """A real code, bound to somebody else's address."""
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from portal.domain import attempts, audit, second_factors, sessions
+from portal.domain import attempts, audit, invitations, second_factors, sessions
 from portal.domain.departures import may_manage, require_another_owner, wait_for_ownership
 from portal.domain.errors import NotAllowed, NotFound
 from portal.domain.origin import Origin
@@ -63,17 +63,22 @@ def get(id: UUID) -> Account:
     return person
 
 
-def change_role(person: Account, role: Role, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Give a person another role; their sessions end. Raises `NotAllowed`, `LastOwner`."""
+def change_role(person: Account, role: Role, *, by: Account, origin: Origin, now: datetime) -> int:
+    """Give a person another role; their sessions end, and their codes for roles above it.
+
+    Return how many codes those were. Raises `NotAllowed`, `LastOwner`.
+    """
     wait_for_ownership(by, person)
     if not by.may(Role.OWNER):
         raise NotAllowed
     if role is person.role:
-        return
+        return 0
     require_another_owner(person)
     before, person.role = person.role, role
     sessions.revoke_all_of(person.id, now=now)
+    withdrawn = invitations.withdraw(person, by=by, origin=origin, now=now)
     _record("account.role_changed", person, by, origin, now, before=before, role=role)
+    return withdrawn
 
 
 def end_sessions(person: Account, *, by: Account, origin: Origin, now: datetime) -> int:

@@ -21,6 +21,7 @@ from portal.domain.errors import (
     CodeRefused,
     InvitationExpired,
     InvitationUsed,
+    InvitationWithdrawn,
     LockedOut,
     PortalError,
     RecipientRequired,
@@ -49,6 +50,7 @@ def check(code: str, *, origin: Origin, now: datetime) -> Offer:
         raise CodeRefused
     if redemption is None:
         offer.require_active()
+    _require_still_granted(offer)
     return offer
 
 
@@ -89,7 +91,8 @@ def enlist(
     An invitation that grants none makes it `otherwise`; a device that one let in before uses
     nothing up, but makes one account by it and no more.
 
-    Raises `LockedOut`, or `CodeRefused` (also for a code that grants no role, without `otherwise`).
+    Raises `LockedOut`, or `CodeRefused` by its kind: also for a code that grants no role, without
+    `otherwise`, and `InvitationWithdrawn` if its issuer may not grant that role any more.
     """
 
     def use(offer: Offer, redemption: UUID | None) -> Redemption:
@@ -102,7 +105,10 @@ def enlist(
         # A refusal from here on must not leave the account behind: failures are committed.
         with db.session.begin_nested():
             account.role = role
+            # Whoever demotes or deactivates somebody waits for this number, or we for them: what
+            # the issuer may do is looked at behind that, and holds until this is committed.
             account.serial = serials.draw()
+            _require_still_granted(offer)
             db.session.add(account)
             db.session.flush()
             if redemption is not None:
@@ -257,6 +263,20 @@ def _require_not_over(invitation: Invitation, now: datetime) -> None:
             raise CodeRefused
         case Status.EXPIRED if invitation.expires_at:
             raise InvitationExpired(invitation.expires_at)
+
+
+def _require_still_granted(offer: Offer) -> None:
+    """Raise `InvitationWithdrawn` if it gives a role that its issuer may not give any more."""
+    if offer.grants_role is None:
+        return
+    issuer = db.session.scalars(
+        sa.select(Account)
+        .join(Invitation, Invitation.created_by_id == Account.id)
+        .where(Invitation.id == offer.id)
+        .execution_options(populate_existing=True)
+    ).one()
+    if not issuer.may_grant(offer.grants_role):
+        raise InvitationWithdrawn
 
 
 def _require_recipient(offer: Offer, email: str | None) -> None:

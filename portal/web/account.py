@@ -7,7 +7,16 @@ from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
 from portal.devices import origin
-from portal.domain import accounts, departures, own_data, phones, profiles, second_factors, sessions
+from portal.domain import (
+    accounts,
+    departures,
+    invitations,
+    own_data,
+    phones,
+    profiles,
+    second_factors,
+    sessions,
+)
 from portal.domain.profiles import Profile
 from portal.forms.account import DeletionForm, ProfileForm
 from portal.guards import account_required, current_account, current_session
@@ -102,7 +111,7 @@ def export() -> Response:
 @account_required
 def deletion() -> str:
     """The question before an account is deleted."""
-    return render_template("account/deletion.html", form=DeletionForm(formdata=None))
+    return _deletion(DeletionForm(formdata=None))
 
 
 @blueprint.post("/deletion")
@@ -118,7 +127,12 @@ def delete() -> ResponseReturnValue:
             session.clear()
             flash("Your account is deleted.")
             return redirect(url_for("landing.index"), 303)
-    return render_template("account/deletion.html", form=form), 422
+    return _deletion(form), 422
+
+
+def _deletion(form: DeletionForm) -> str:
+    staff_codes = invitations.count_staff_codes(current_account(), now=utcnow())
+    return render_template("account/deletion.html", form=form, staff_codes=staff_codes)
 
 
 def _profile(form: ProfileForm) -> Profile:

@@ -8,7 +8,15 @@ from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
 from portal.devices import origin
-from portal.domain import departures, people, phones, second_factors, sessions, stories
+from portal.domain import (
+    departures,
+    invitations,
+    people,
+    phones,
+    second_factors,
+    sessions,
+    stories,
+)
 from portal.domain.errors import BadInput
 from portal.domain.people import Query
 from portal.forms.people import PeopleForm, RequirementForm, RoleForm
@@ -51,8 +59,9 @@ def change_role(id: UUID) -> ResponseReturnValue:
     if form.validate_on_submit():
         role = Role(form.role.data)
         with refusals_on(form):
-            people.change_role(person, role, by=current_account(), origin=origin(), now=utcnow())
-            flash(f"{person.username} is {role.phrase} now, and was signed out.")
+            by, now = current_account(), utcnow()
+            revoked = people.change_role(person, role, by=by, origin=origin(), now=now)
+            flash(f"{person.username} is {role.phrase} now, and was signed out.{_codes(revoked)}")
             return redirect(url_for("people.show", id=id), 303)
     return _page(id, form), 422
 
@@ -62,8 +71,11 @@ def change_role(id: UUID) -> ResponseReturnValue:
 def deactivate(id: UUID) -> ResponseReturnValue:
     """Keep somebody out from now on."""
     person = people.get(id)
-    departures.deactivate(person, by=current_account(), origin=origin(), now=utcnow())
-    flash(f"{person.username} is signed out, and kept out until you let them in again.")
+    revoked = departures.deactivate(person, by=current_account(), origin=origin(), now=utcnow())
+    flash(
+        f"{person.username} is signed out, and kept out until you let them in again."
+        f"{_codes(revoked)}"
+    )
     return redirect(url_for("people.show", id=id), 303)
 
 
@@ -120,6 +132,10 @@ def require_second_step() -> ResponseReturnValue:
     return redirect(url_for("people.index"), 303)
 
 
+def _codes(revoked: int) -> str:
+    return f" Staff codes revoked: {revoked}." if revoked else ""
+
+
 def _found() -> dict[str, Any]:
     form = PeopleForm(request.args)
     if not form.validate():
@@ -150,6 +166,7 @@ def _page(id: UUID, form: RoleForm | None = None) -> str:
         may_manage=departures.may_manage(current_account(), person),
         has_second_step=second_factors.are_set_up(person),
         is_locked=people.is_locked(person, now=now),
+        staff_codes=invitations.count_staff_codes(person, now=now),
         sessions=sessions.living_of(person.id, now=now),
         story=stories.of_account(person),
     )
