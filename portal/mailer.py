@@ -72,6 +72,13 @@ def render(mail: Mail, matter: Matter | Notice) -> Letter:
     return messages.render(mail, matter)
 
 
+def masked(mail: Mail, matter: Matter | Notice) -> Letter:
+    """The same with its secrets masked: what only its reader may have."""
+    if isinstance(matter, Notice):
+        return notices.masked(mail, matter)
+    return messages.masked(mail, matter)
+
+
 def _lease_bulk() -> list[Mail]:
     rate = settings.bulk_mails_per_minute
     count = min(max(rate * STEP // 60, 1), MOST_AT_ONCE)

@@ -14,7 +14,7 @@ from flask_mail import Message
 
 from portal.clock import utcnow
 from portal.config import settings
-from portal.domain import invitations, letters, refusals
+from portal.domain import codes, invitations, letters, refusals
 from portal.domain.letters import Matter
 from portal.languages import LANGUAGES, Language
 from portal.models import Invitation, Mail
@@ -65,16 +65,32 @@ def render(mail: Mail, matter: Matter) -> Letter:
     """The message of a row, as it would be sent now."""
     code = invitations.code_of(matter.invitation)
     letter = _letter(mail.kind, matter, code, mail.recipient)
-    letter.msgId = f"<{mail.id}@{urlsplit(settings.base_url).hostname}>"
+    letter.msgId = _message_id(mail)
     letter.extra_headers = _extra_headers(mail, letter.refusal_url)
     if mail.kind != "expired":
         letter.picture = qr_png(_link(code))
     return letter
 
 
+def masked(mail: Mail, matter: Matter) -> Letter:
+    """The same, for staff who look at it: without the code, and without the link to unsubscribe."""
+    code = invitations.code_of(matter.invitation)
+    letter = _letter(mail.kind, matter, codes.MASKED, mail.recipient)
+    letter.msgId = _message_id(mail)
+    letter.subject, letter.body, letter.html = (
+        codes.masked((text or "").replace(letter.refusal_url, codes.MASKED), code)
+        for text in (letter.subject, letter.body, letter.html)
+    )
+    return letter
+
+
 def preview(matter: Matter, recipient: str) -> Letter:
     """The invitation as `recipient` would get it, with a code that opens nothing."""
     return _letter("invitation", matter, EXAMPLE_CODE, recipient)
+
+
+def _message_id(mail: Mail) -> str:
+    return f"<{mail.id}@{urlsplit(settings.base_url).hostname}>"
 
 
 def _letter(kind: str, matter: Matter, code: str, recipient: str) -> Letter:

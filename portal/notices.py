@@ -1,10 +1,12 @@
 """The mails to account holders, text and HTML; the words are those of `portal.languages`."""
 
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from flask import render_template
 
 from portal.config import settings
+from portal.domain import codes
 from portal.domain.account_mails import Notice
 from portal.filters import browser
 from portal.languages import LANGUAGES, WARNINGS, Language
@@ -54,6 +56,12 @@ def render(mail: Mail, notice: Notice) -> Letter:
     letter.msgId = f"<{mail.id}@{urlsplit(settings.base_url).hostname}>"
     letter.extra_headers = HEADERS
     return letter
+
+
+def masked(mail: Mail, notice: Notice) -> Letter:
+    """The same, for staff who look at it: without the code and the link's token."""
+    code = codes.MASKED if notice.code else ""
+    return render(mail, replace(notice, code=code, token=codes.MASKED))
 
 
 def _message(kind: str, language: Language) -> str:

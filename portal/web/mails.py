@@ -36,16 +36,30 @@ def index() -> str:
 @blueprint.get("/<uuid:id>")
 @staff_required(Role.OWNER)
 def show(id: UUID) -> str:
-    """One mail, as it would be sent now."""
+    """One mail, as it would be sent now, with its code masked."""
     mail = outbox.get(id)
     matter = mailer.matters([mail]).get(id)
-    # Codes that are on their way to people are read here only where nothing else brings them.
-    is_shown = matter and (not (mail.is_verification and mailer.is_set_up()))
     return render_template(
         "mails/show.html",
         mail=mail,
-        message=mailer.render(mail, matter) if matter and is_shown else None,
+        message=mailer.masked(mail, matter) if matter else None,
         obstacle=matter.obstacle(mail.kind, utcnow()) if matter else None,
+        is_masked=matter is not None and matter.has_secrets,
+        may_show=mailings.may_show(mail, by=current_account()),
+    )
+
+
+@blueprint.post("/<uuid:id>/code")
+@staff_required(Role.OWNER)
+def reveal(id: UUID) -> str:
+    """The same with its code. That it was shown stands in the audit log."""
+    mail = outbox.get(id)
+    matter = mailings.show(mail, by=current_account(), origin=origin(), now=utcnow())
+    return render_template(
+        "mails/show.html",
+        mail=mail,
+        message=mailer.render(mail, matter),
+        obstacle=matter.obstacle(mail.kind, utcnow()),
     )
 
 
@@ -53,7 +67,7 @@ def show(id: UUID) -> str:
 @staff_required(Role.OWNER)
 def retry(id: UUID) -> ResponseReturnValue:
     """Put a failed mail back into the queue."""
-    outbox.retry(outbox.get(id), now=utcnow())
+    mailings.retry(outbox.get(id), by=current_account(), now=utcnow())
     flash("It will be sent again.")
     return redirect(url_for("mails.index"), 303)
 
@@ -62,7 +76,7 @@ def retry(id: UUID) -> ResponseReturnValue:
 @staff_required(Role.OWNER)
 def retry_all() -> ResponseReturnValue:
     """Put every failed mail back into the queue."""
-    back = outbox.retry_all(now=utcnow())
+    back = mailings.retry_all(by=current_account(), now=utcnow())
     flash(f"Will be tried again: {back:,}.")
     return redirect(url_for("mails.index"), 303)
 
