@@ -44,12 +44,12 @@ run: install ## Serve the portal on http://127.0.0.1:8000 (another port: make ru
 test: .venv/.dev node_modules/.dev ## Run the tests (PYTEST_ARGS="tests/domain -k lockout" narrows them)
 	@$(PY) -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
-check: .venv/.dev ## Check format, lint, types, templates, layers and migrations
+check: .venv/.dev ## Check format, lint, types, templates, layers, the table of roles and migrations
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy portal wsgi.py
 	$(PY) -m djlint templates --check --lint --quiet
-	$(PY) -m pytest -q tests/test_layers.py
+	$(PY) -m pytest -q tests/test_layers.py tests/test_verbs.py
 	$(PY) .ci/check_migrations.py
 
 format: .venv/.dev ## Format Python and templates, and fix what the linter can

@@ -216,6 +216,21 @@ def owners_counted_first() -> None:
         module.require_another_owner = count
 
 
+def issuer_looked_at_first() -> None:
+    """Look whether the issuer of a staff code may grant its role, then register."""
+    enlist, require = redemptions.enlist, redemptions._require_still_granted
+
+    def look(code: str, account: Account, *, origin: Origin, now: datetime, **also: Any) -> None:
+        offer = offers.look_up(code, origin=origin, now=now).offer
+        if offer is not None:
+            require(offer)
+        _let_go()
+        enlist(code, account, origin=origin, now=now, **also)
+
+    redemptions.enlist = look
+    redemptions._require_still_granted = lambda _: None
+
+
 def password_read_once() -> None:
     """Let in whoever's password fitted when it was looked at, whatever was changed since."""
 
@@ -433,6 +448,7 @@ NAIVE: dict[str, Callable[[], None]] = {
         owner_read_then_written,
         email_read_then_written,
         owners_counted_first,
+        issuer_looked_at_first,
         password_read_once,
         revocation_looked_up_first,
         step_read_then_written,

@@ -1,0 +1,333 @@
+"""What each role may do with whose invitation (case 81), and how a new verb is noticed.
+
+Three tables, and for each a search of the code for what it must hold. `make check` compares them
+(`tests/test_verbs.py`); the tests of the domain and of the web walk them, row by row, on a portal.
+
+An admin, Alice, meets five invitations: her own; a colleague's; one that makes somebody an admin;
+her own one from when she was an owner, which makes an owner; the owner's, which does; and one of a
+colleague's batch. A verb on a batch, an import or a mail meets those that belong to them.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from flask import Flask
+
+TARGETS = ("own", "colleague", "admin", "former", "above", "batch")
+COLUMNS = ("viewer", *TARGETS, "owner")
+
+# yes: done · no: `NotAllowed` · none: `NotFound`, it is not there for them · -: there is no such
+VERBS = """
+                                viewer  own  colleague  admin  former  above  batch  owner
+    invitations.reveal              no  yes        yes    yes      no     no   none    yes
+    invitations.new_code            no  yes         no     no      no     no     no     no
+    invitations.revoke              no  yes        yes    yes      no     no   none    yes
+    invitations.extend              no  yes        yes    yes      no     no   none    yes
+    invitations.get_within_reach    no  yes        yes    yes      no     no   none    yes
+    bulk.find                       no  yes        yes    yes      no     no     no    yes
+    bulk.revoke                     no  yes        yes    yes      no     no     no    yes
+    bulk.extend                     no  yes        yes    yes      no     no     no    yes
+    bulk.cards                      no  yes        yes    yes      no     no     no    yes
+    bulk.count_unredeemed           no  yes       none   none      no     no   none    yes
+    bulk.revoke_unredeemed          no  yes       none   none      no     no   none    yes
+    bulk.extend_batch               no  yes       none   none      no     no   none    yes
+    bulk.cards_of_batch             no  yes       none   none      no     no   none    yes
+    batches.get                   none  yes       none   none     yes   none   none    yes
+    mailings.resend                 no  yes        yes    yes      no     no   none    yes
+    mailings.resend_chosen          no  yes        yes    yes      no     no     no    yes
+    mailings.resend_batch           no  yes       none   none      no     no   none    yes
+    mailings.retry_batch            no  yes       none   none      no     no   none    yes
+    mailings.pause                  no  yes       none   none      no     no   none    yes
+    mailings.resume                 no  yes       none   none      no     no   none    yes
+    mailings.show                   no   no         no     no      no     no     no    yes
+    mailings.retry                  no   no         no     no      no     no     no    yes
+    previews.confirm                no  yes       none   none      no     no   none    yes
+    previews.discard                no  yes       none   none      no     no   none    yes
+    exports.export                  no  yes        yes    yes      no     no     no    yes
+"""
+
+# Verbs with an actor that are about something else, or about no invitation that is there already.
+OTHER_VERBS = {
+    "batches.create": "issues: `invitations.checked` holds the role to one's own",
+    "batches.latest": "lists the batches one may see",
+    "departures.deactivate": "about an account",
+    "departures.may_manage": "about an account",
+    "departures.reactivate": "about an account",
+    "exports.count": "tells a number; whose batch it is, is asked",
+    "exports.withheld": "tells a number; whose batch it is, is asked",
+    "imports.receive": "issues: `invitations.checked` holds the role to one's own",
+    "invitations.checked": "is the rule for issuing",
+    "invitations.issue": "issues: `invitations.checked` holds the role to one's own",
+    "invitations.require_may_change": "is the rule for issuing",
+    "invitations.withdraw": "is what happens to codes when their issuer is demoted",
+    "listings.page": "one's own; codes that give a role above one's own are masked",
+    "locks.addresses": "about addresses",
+    "locks.devices": "about devices; names invitations by their last characters",
+    "locks.release_address": "about addresses",
+    "locks.release_device": "about devices",
+    "mailings.may_show": "is the rule for mails",
+    "mailings.pause_all": "about all mails: owners",
+    "mailings.resume_all": "about all mails: owners",
+    "mailings.retry_all": "about all mails: owners",
+    "passkeys.remove": "about one's own passkey",
+    "people.change_role": "about an account",
+    "people.end_sessions": "about an account",
+    "people.unlock": "about an account",
+    "reach.require_may_act": "is the rule",
+    "reach.require_may_act_on_all": "is the rule",
+    "requests.approve": "issues codes that give no role",
+    "requests.decline": "about a request",
+    "second_factors.remove_all": "about an account",
+    "second_factors.require_of_staff": "about accounts",
+    "tokens.create_api_token": "about one's own token",
+    "tokens.revoke_api_token": "about one's own token",
+    "trail.export": "about the audit log",
+}
+
+# Who touches a code, changes an invitation or a batch, or mails a code, and asks no rule itself.
+EXCUSED = {
+    "api.invitations.generate": "to whoever has just issued it",
+    "cli.issue": "to the host, which has just issued them",
+    "cli._write_table": "to the host, which has just issued them",
+    "domain.account_mails._notice": "for the mail to its reader",
+    "domain.batches._insert_invitations": "issues",
+    "domain.batches._queue_mails": "to their recipients, as their issuer asked",
+    "domain.batches._stage_next": "issues",
+    "domain.batches.publish": "issues",
+    "domain.bulk._cards": "its callers ask",
+    "domain.codes.unseal_all": "opens seals",
+    "domain.departures._delete_belongings": "about one's own account",
+    "domain.exports._opened": "opens the seals that `_chunks` leaves",
+    "domain.imports._fail": "reads a file",
+    "domain.imports._lease": "reads a file",
+    "domain.imports._release": "reads a file",
+    "domain.imports._stage": "reads a file",
+    "domain.installation._opens_the_newest_code": "tries the key, and shows nothing",
+    "domain.invitations._queue_mail": "to its recipient, as its issuer asked",
+    "domain.invitations.code_of": "opens a seal; its callers answer for who sees it",
+    "domain.invitations.withdraw": "the verb that changed their issuer asked",
+    "domain.invitations": "issues",
+    "domain.listings._codes": "opens the seals that `_sealed` leaves",
+    "domain.listings._sealed": "leaves the seals of roles one may grant",
+    "domain.listings.listed": "its callers ask",
+    "domain.mailings._queue_again": "its callers ask",
+    "domain.mailings._set_pause": "its callers ask",
+    "domain.offers.Offer.code": "to whoever entered it",
+    "domain.offers._everything_about_a_code": "to whoever entered it",
+    "domain.outbox": "notes that a mail was sent",
+    "domain.outbox._lease": "the worker's part",
+    "domain.outbox._retry": "its callers ask",
+    "domain.outbox.queue_many": "its callers ask",
+    "domain.outbox.sent": "notes that a mail was sent",
+    "domain.previews._claim": "its callers ask",
+    "domain.previews._close": "its callers ask",
+    "domain.previews._delete_closed": "its callers ask",
+    "domain.previews.open_preview": "reads a file",
+    "domain.redemptions": "takes a use",
+    "domain.redemptions.visit": "notes that its link was opened",
+    "domain.reminders._queue": "to their recipients, as their issuer asked",
+    "domain.requests.ask": "to its recipient; codes that give no role",
+    "messages.masked": "needs it to mask it",
+    "messages.render": "for the mail to its recipient, or behind `mailings.show`",
+}
+
+# What a form or a call with good values is answered; a + where the answer holds the code.
+PAGES = """
+                                              viewer  own colleague admin former above batch owner
+    GET  /admin/invitations/<uuid:id>            200  200       200   200    200   200   200   200
+    GET  /admin/invitations/<uuid:id>/issued     403  302       302   302    302   302   302   302
+    POST /admin/invitations/<uuid:id>/code       403 200+      200+  200+    403   403   404  200+
+    POST /admin/invitations/<uuid:id>/code/fragment 403 200+   200+  200+    403   403   404  200+
+    POST /admin/invitations/<uuid:id>/mails      403  303       303   303    403   403   404   303
+    GET  /admin/invitations/<uuid:id>/extension  403  200       200   200    403   403   404   200
+    GET  /admin/invitations/<uuid:id>/extension/fragment 403 200 200  200    403   403   404   200
+    POST /admin/invitations/<uuid:id>/extension  403  303       303   303    403   403   404   303
+    GET  /admin/invitations/<uuid:id>/revocation 403  200       200   200    403   403   404   200
+    GET  /admin/invitations/<uuid:id>/revocation/fragment 403 200 200 200    403   403   404   200
+    POST /admin/invitations/<uuid:id>/revocation 403  303       303   303    403   403   404   303
+    POST /admin/selection/cards                  403 200+      200+  200+    403   403   403  200+
+    POST /admin/selection/mails/question         403  200       200   200    403   403   403   200
+    POST /admin/selection/mails                  403  303       303   303    403   403   403   303
+    POST /admin/selection/extension/question     403  200       200   200    403   403   403   200
+    POST /admin/selection/extension              403  303       303   303    403   403   403   303
+    POST /admin/selection/revocation/question    403  200       200   200    403   403   403   200
+    POST /admin/selection/revocation             403  303       303   303    403   403   403   303
+    POST /admin/exports/question                 403  200       200   200    200   200   200   200
+    POST /admin/exports                          403 200+      200+  200+    403   403   403  200+
+    GET  /admin/batches/<uuid:id>                403  200       404   404    200   404   404   200
+    GET  /admin/batches/<uuid:id>/progress       403  200       404   404    200   404   404   200
+    GET  /admin/batches/<uuid:id>/rows           403  200       404   404    200   404   404   200
+    POST /admin/batches/<uuid:id>/cards          403 200+       404   404    403   404   404  200+
+    GET  /admin/batches/<uuid:id>/extension      403  200       404   404    403   404   404   200
+    GET  /admin/batches/<uuid:id>/extension/fragment 403 200    404   404    403   404   404   200
+    POST /admin/batches/<uuid:id>/extension      403  303       404   404    422   404   404   303
+    GET  /admin/batches/<uuid:id>/revocation     403  200       404   404    403   404   404   200
+    GET  /admin/batches/<uuid:id>/revocation/fragment 403 200   404   404    403   404   404   200
+    POST /admin/batches/<uuid:id>/revocation     403  303       404   404    403   404   404   303
+    POST /admin/batches/<uuid:id>/mails          403  303       404   404    403   404   404   303
+    POST /admin/batches/<uuid:id>/mails/retry    403  303       404   404    403   404   404   303
+    POST /admin/batches/<uuid:id>/mails/pause    403  303       404   404    403   404   404   303
+    POST /admin/batches/<uuid:id>/mails/resumption 403 303      404   404    403   404   404   303
+    GET  /admin/imports/<uuid:id>                403  302       404   404    302   404   404   302
+    GET  /admin/imports/<uuid:id>/progress       403  200       404   404    200   404   404   200
+    POST /admin/imports/<uuid:id>/confirmation   403  303       404   404    303   404   404   303
+    POST /admin/imports/<uuid:id>/removal        403  303       404   404    403   404   404   303
+    GET  /admin/mails/<uuid:id>                  403  403       403   403    403   403   403   200
+    POST /admin/mails/<uuid:id>/code             403  403       403   403    403   403   403  200+
+    POST /admin/mails/<uuid:id>/retry            403  403       403   403    403   403   403   303
+    GET  /api/v1/admin/invitation/history        401 200+       200   200    200   200   200   200
+    GET  /api/v1/admin/invitation/<uuid:id>      401 200+       404   404    403   404   404   404
+    POST /api/v1/admin/invitation/<uuid:id>/extend 401 200+     404   404    403   404   404   404
+    POST /api/v1/admin/invitation/<uuid:id>/revoke 401 200      404   404    403   404   404   404
+"""
+ABOUT_INVITATIONS = re.compile(
+    r"/admin/(?:(?:invitations|batches|imports|mails)/<|selection/|exports(?:/question)?$)"
+    r"|/api/v1/admin/invitation/(?!generate)"
+)
+
+# What the command line does to invitations; every command stands here.
+COMMANDS = {
+    "audit": "about the audit log",
+    "backup": "about the whole database",
+    "create-owner": "about accounts",
+    "db": "about the whole database",
+    "doctor": "tells no code",
+    "export": "as `exports.export`, for the account it names",
+    "import": "issues: `invitations.checked` holds the role to one's own",
+    "issue": "issues: `invitations.checked` holds the role to one's own",
+    "keys": "about the keys of tokens",
+    "outbox": "the worker's part",
+    "prune": "about what is old",
+    "restore": "about the whole database",
+    "routes": "of Flask",
+    "run": "of Flask",
+    "shell": "of Flask",
+}
+
+GUARDS = {
+    "get_within_reach",
+    "is_within_reach_of",
+    "may_show",
+    "require_may_act",
+    "require_may_act_on_all",
+    "within_reach_of",
+}
+OPENING = {"unseal", "unseal_all", "code_of", "contents"}
+CHANGING = {"update", "delete", "insert"}
+CHANGED = {"Invitation", "_invitation", "Batch", "Mail"}
+MAILING = {"queue", "queue_many"}
+
+
+def rows(table: str) -> dict[str, dict[str, str]]:
+    """What a table says: the words of each row by the names of the columns."""
+    heading, *lines = [line.split() for line in table.splitlines() if line.strip()]
+    assert tuple(heading) == COLUMNS
+    width = len(COLUMNS)
+    return {
+        " ".join(line[:-width]): dict(zip(COLUMNS, line[-width:], strict=True)) for line in lines
+    }
+
+
+def verbs(package: Path) -> set[str]:
+    """The public functions of the domain that somebody does (`by`): `module.function`."""
+    return {
+        f"{path.stem}.{function.name}"
+        for path in sorted((package / "domain").rglob("*.py"))
+        for function in ast.parse(path.read_text()).body
+        if isinstance(function, ast.FunctionDef)
+        and not function.name.startswith("_")
+        and any(argument.arg == "by" for argument in ast.walk(function.args) if _is_arg(argument))
+    }
+
+
+def unguarded(package: Path) -> set[str]:
+    """Whatever opens a seal, changes an invitation or mails one, and asks no rule itself.
+
+    By module and function; by the module alone for what stands outside of functions.
+    """
+    return {
+        name
+        for path in sorted(package.rglob("*.py"))
+        for name, node in _functions(path, package)
+        if _touches(node) and not _calls(node, GUARDS)
+    }
+
+
+def addresses(app: Flask) -> set[str]:
+    """Every `METHOD rule` that is about invitations, their batches, imports or mails."""
+    return {
+        f"{method} {rule.rule}"
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if ABOUT_INVITATIONS.match(rule.rule)
+    }
+
+
+def _is_arg(node: ast.AST) -> bool:
+    return isinstance(node, ast.arg)
+
+
+def _functions(path: Path, package: Path) -> Iterator[tuple[str, ast.AST]]:
+    parts = path.relative_to(package).with_suffix("").parts
+    module = ".".join(part for part in parts if part != "__init__")
+    yield from _within(module, ast.parse(path.read_text()).body)
+
+
+def _within(name: str, body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            yield from _within(f"{name}.{node.name}", node.body)
+        elif isinstance(node, ast.FunctionDef):
+            yield f"{name}.{node.name}", node
+        else:
+            yield name, node
+
+
+def _touches(function: ast.AST) -> bool:
+    return any(
+        _opens(node) or _changes(node) or _mails(node)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call | ast.Attribute | ast.Assign)
+    )
+
+
+def _opens(node: ast.AST) -> bool:
+    """A seal is opened by one of these; and is worth nothing to whoever does not read it."""
+    if isinstance(node, ast.Call):
+        of_other_secrets = ast.unparse(node.func).startswith("sealing.")
+        return _called(node) in OPENING and not of_other_secrets
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr == "sealed"
+        and ast.unparse(node.value) in {"Invitation", "invitation", "offer"}
+    )
+
+
+def _changes(node: ast.AST) -> bool:
+    if isinstance(node, ast.Assign):
+        return any(ast.unparse(target).startswith("invitation.") for target in node.targets)
+    return (
+        isinstance(node, ast.Call)
+        and _called(node) in CHANGING
+        and bool(node.args)
+        and ast.unparse(node.args[0]).partition(".")[0] in CHANGED
+    )
+
+
+def _mails(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and _called(node) in MAILING
+        and bool(node.args)
+        and ast.unparse(node.args[0]) in {"'invitation'", "kind"}
+    )
+
+
+def _called(node: ast.Call) -> str:
+    return ast.unparse(node.func).rpartition(".")[2]
+
+
+def _calls(function: ast.AST, names: set[str]) -> bool:
+    return any(isinstance(node, ast.Call) and _called(node) in names for node in ast.walk(function))
