@@ -139,7 +139,7 @@ def _values(
 
 
 def _link(code: str) -> str:
-    return f"{settings.base_url}/?{urlencode({'code': code})}"
+    return f"{settings.base_url}/?{urlencode({'code': code}, safe='*')}"
 
 
 def _extra_headers(mail: Mail, refusal_url: str) -> dict[str, str]:

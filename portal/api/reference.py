@@ -175,7 +175,7 @@ OPERATIONS = (
         ok(STORY, STORY_EXAMPLE),
         scope=Scope.READ,
         security=BEARER,
-        refusals=(errors.SignInRequired, errors.NotFound),
+        refusals=(errors.SignInRequired, errors.NotFound, errors.NotAllowed),
     ),
     Operation(
         "post",

@@ -90,7 +90,8 @@ def export_history(statuses: tuple[str, ...], kind: str, codes: bool, username: 
     except PortalError as refusal:
         raise click.ClickException(str(refusal)) from refusal
     if without_code:
-        click.echo(f"{without_code:,} rows have no code: {username} may not read it.", err=True)
+        rows = "1 row has" if without_code == 1 else f"{without_code:,} rows have"
+        click.echo(f"{rows} no code: {username} may not read it.", err=True)
     for piece in pieces:
         sys.stdout.buffer.write(piece)
 

@@ -11,8 +11,8 @@ from openpyxl import load_workbook
 
 from portal.domain.invitations import revoke
 from portal.extensions import db
-from portal.models import Account, Batch, Invitation
-from tests.factories import NOW, code_of, device, invitation, owner
+from portal.models import Account, Batch, Invitation, Role
+from tests.factories import NOW, code_of, device, invitation, owner, staff
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -99,3 +99,16 @@ def test_codes_are_exported_by_somebody_only(app: Flask, olivia: Account) -> Non
 
     assert run(app, "export", "--codes").exit_code == 1
     assert code in run(app, "export", "--codes", "--by", "olivia").stdout
+
+
+# case 81
+def test_an_export_has_only_the_codes_its_taker_may_read(app: Flask, olivia: Account) -> None:
+    alice = staff(Role.ADMIN, "alice")
+    own = invitation(alice)
+    above = invitation(olivia, grants_role=Role.OWNER)
+
+    result = run(app, "export", "--codes", "--by", "alice")
+
+    assert code_of(own) in result.stdout
+    assert code_of(above) not in result.stdout
+    assert "1 row has no code: alice may not read it." in result.stderr

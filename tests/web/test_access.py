@@ -163,6 +163,7 @@ PAGES = """
 
     GET  /admin/mails                                        303     303    403    403   403   200
     GET  /admin/mails/<uuid:id>                              303     303    403    403   403   404
+    POST /admin/mails/<uuid:id>/code                         303     303    403    403   403   404
     POST /admin/mails/<uuid:id>/retry                        303     303    403    403   403   404
     POST /admin/mails/retry                                  303     303    403    403   403   303
     POST /admin/mails/pause                                  303     303    403    403   403   303

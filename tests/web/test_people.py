@@ -151,3 +151,26 @@ def test_ones_own_page_has_no_button_to_lock_oneself_out(
 ) -> None:
     assert "Deactivate" not in olivia.page(page_of("olivia")).words
     assert olivia.submit(f"{page_of('olivia')}/deactivation").status_code == 403
+
+
+# case 82
+@pytest.mark.parametrize(
+    ("verb", "form"), [("role", {"role": "viewer"}), ("deactivation", {})], ids=["role", "off"]
+)
+def test_the_staff_codes_of_somebody_are_shown_and_end_with_the_role(
+    olivia: PageClient, alice: PageClient, page_of: PageOf, verb: str, form: dict[str, str]
+) -> None:
+    terms = {"validity": "never", "uses": "one", "label": "My way back", "grants_role": "admin"}
+    assert alice.submit("/admin/invitations", terms).status_code == 303
+    assert alice.submit("/admin/invitations", terms | {"grants_role": ""}).status_code == 303
+    url = page_of("alice")
+    assert "1 open, issued by alice" in olivia.page(url).words
+    assert (
+        "1 open staff code that you issued will be revoked" in alice.page("/account/deletion").words
+    )
+
+    olivia.submit(f"{url}/{verb}", form)
+
+    page = olivia.page(url).words
+    assert "Staff codes revoked: 1." in page
+    assert "issued by alice" not in page
