@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 from portal.clock import utcnow
 from portal.domain import codes
 from portal.models import AuditEvent, Invitation, Mail, Role, Session
+from tests.factories import PASSWORD
 from tests.pages import Page, PageClient, words
 from tests.web.conftest import Issue
 
@@ -201,6 +202,17 @@ def test_only_whoever_issued_a_code_is_shown_it_unasked(
     answer = alice.get(url)
     assert answer.status_code == 302
     assert answer.location == url.removesuffix("/issued")
+
+
+# case 96
+def test_a_new_code_is_shown_unasked_in_the_browser_that_issued_it_alone(
+    olivia: PageClient, newcomer: Newcomer
+) -> None:
+    url = issue_by_form(olivia).location
+    elsewhere = newcomer()
+    elsewhere.submit("/login", {"identity": "olivia", "password": PASSWORD})
+    assert elsewhere.get(url).status_code == 302
+    assert olivia.get(url).status_code == 200
 
 
 def test_a_new_code_is_shown_unasked_for_fifteen_minutes(olivia: PageClient) -> None:
