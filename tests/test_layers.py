@@ -49,8 +49,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "portal.extensions",
         "portal.statements",
     },
+    "portal.sandbox": {"portal.sandbox", "portal.domain.errors"},
     "portal.domain": {
         "portal.domain",
+        "portal.sandbox",
         "portal.models",
         "portal.extensions",
         "portal.limits_storage",

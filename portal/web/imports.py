@@ -12,8 +12,8 @@ from wtforms import SelectChoice
 from portal.clock import utcnow
 from portal.config import settings
 from portal.devices import origin
-from portal.domain import batches, imports, previews, recipients
-from portal.domain.errors import BadInput, PortalError
+from portal.domain import batches, imports, previews, recipients, tables
+from portal.domain.errors import BadInput, PortalError, TooManyUploads
 from portal.domain.imports import Mailing
 from portal.domain.invitations import Terms
 from portal.domain.previews import Kind
@@ -43,7 +43,9 @@ def create() -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             batch = _receive(form)
-            imports.read(batch.id, clock=utcnow, at_most=imports.AT_ONCE)
+            imports.read(batch.id, clock=utcnow, at_most=imports.AT_ONCE, limits=tables.HASTY)
+        except TooManyUploads:
+            raise
         except PortalError as refusal:
             form.refusal = str(refusal)
         else:
