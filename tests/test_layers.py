@@ -180,6 +180,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "portal.worker": {
         "portal.clock",
+        "portal.database",
         "portal.domain",
         "portal.extensions",
         "portal.logs",

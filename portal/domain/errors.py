@@ -202,6 +202,12 @@ class DecodersBusy(PortalError):
     message = "The portal is busy reading other files. Please try again in a moment."
 
 
+class TaskSetAside(PortalError):
+    """A task of the worker that killed it again and again."""
+
+    name = "task_set_aside"
+
+
 class InvitationRevoked(PortalError):
     """What is revoked stays revoked."""
 

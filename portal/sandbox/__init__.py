@@ -79,7 +79,7 @@ def _real_file(source: IO[bytes]) -> Iterator[IO[bytes]]:
 @contextmanager
 def _started(decoder: str, file: IO[bytes], limits: Limits) -> Iterator[subprocess.Popen[bytes]]:
     file.flush()
-    started = subprocess.Popen(
+    started = subprocess.Popen(  # noqa: S603 - none of these words comes from outside
         [sys.executable, "-I", child.__file__, decoder, *map(str, limits)],
         stdin=file,
         stdout=subprocess.PIPE,
