@@ -15,6 +15,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from flask import Flask
 
 from portal import mailer
+from portal.clock import utcnow
 from portal.domain import outbox
 from portal.domain.invitations import Terms, issue
 from portal.extensions import db
@@ -287,11 +288,12 @@ def test_mails_that_a_dead_worker_held_are_sent_one_by_one(mailbox: Mailbox) -> 
 
 # case 85
 def test_a_mail_that_two_workers_died_of_is_given_up_until_somebody_sends_it_again(
-    mailbox: Mailbox,
+    mailbox: Mailbox, noon: time_machine.Traveller
 ) -> None:
     invited()
-    outbox.lease(20, now=NOW - 2 * outbox.LEASE)
-    outbox.lease_suspect(now=NOW - outbox.LEASE)
+    outbox.lease(20, now=NOW)
+    outbox.lease_suspect(now=NOW + outbox.LEASE)
+    noon.move_to(NOW + 2 * outbox.LEASE)
 
     mailer.send_due()
 
@@ -299,7 +301,7 @@ def test_a_mail_that_two_workers_died_of_is_given_up_until_somebody_sends_it_aga
     [given_up] = outbox.latest(1, state=MailState.FAILED)
     assert given_up.error == "Every worker that tried to send it was stopped."
 
-    outbox.retry(given_up, now=NOW)
+    outbox.retry(given_up, now=utcnow())
     mailer.send_due()
     assert len(mailbox.taken) == 1
 
