@@ -176,6 +176,24 @@ def test_a_giant_cell_is_a_problem_of_its_row() -> None:
     assert (good.number, good.recipient, good.problem) == (3, "b@example.org", None)
 
 
+def test_a_row_of_a_million_columns_is_cut() -> None:
+    wide = b'x","' * 1_000_000
+    with tables.opened(BytesIO(b'a@example.org,"' + wide + b'"\nb@example.org\n')) as rows:
+        found = list(rows)
+
+    assert max(len(row.cells) for row in found) <= 100
+    assert found[-1].cells == ["b@example.org"]
+
+
+def test_a_row_that_goes_on_for_thousands_of_lines_is_cut() -> None:
+    lines = b'x","' + b'x","\n' * 200_000
+    with tables.opened(BytesIO(b'a@example.org,"' + lines + b'"\nb@example.org\n')) as rows:
+        found = list(rows)
+
+    assert max(len(row.cells) for row in found) <= 100
+    assert found[-1].cells == ["b@example.org"]
+
+
 def test_a_quotation_mark_that_is_never_closed_is_a_problem_of_its_row() -> None:
     lines = b"".join(b"guest%d@example.org\n" % number for number in range(20_000))
     drafts = understood(b'email,name\na@example.org,"A\n' + lines)
