@@ -41,6 +41,8 @@ STATUS: dict[type[PortalError], int] = {
     errors.BadInput: 400,
     errors.LockedOut: 429,
     errors.AskedTooOften: 429,
+    errors.TooManyUploads: 429,
+    errors.DecodersBusy: 503,
 }
 SENTENCES = {
     400: "The portal could not make sense of that request.",
@@ -98,7 +100,7 @@ def _answer(error: Exception) -> ResponseReturnValue:
     status = status_of(error)
     if isinstance(error, HTTPException) and status < 400:
         return error
-    if status >= 500:
+    if status >= 500 and not isinstance(error, PortalError):
         log.error("fault", id=request_id(), error=type(error).__name__, exc_info=error)
     for prefix, dialect in current_app.extensions["portal.dialects"].items():
         if request.path.startswith(prefix):
@@ -109,6 +111,8 @@ def _answer(error: Exception) -> ResponseReturnValue:
 def _with_headers(response: Response, error: Exception) -> Response:
     if isinstance(error, LockedOut):
         response.headers["Retry-After"] = str(error.seconds_left(utcnow()))
+    if isinstance(error, errors.TooManyUploads):
+        response.headers["Retry-After"] = "3600"
     if isinstance(error, RateLimitExceeded):
         response.headers["Retry-After"] = str(error.limit.limit.get_expiry())
     if response.status_code == 503:

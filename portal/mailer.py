@@ -32,6 +32,7 @@ AT_ONCE = 20
 MOST_AT_ONCE = 100  # of batches
 STEP = 2  # seconds of the bulk rate that are leased in one go
 LEASE_LEFT = timedelta(minutes=2)  # more than the answers to one mail can take
+KILLER = "Every worker that tried to send it was stopped."
 
 
 def flask_config(chosen: Settings) -> dict[str, object]:
@@ -57,7 +58,11 @@ def send_due() -> int:
     """Send the mails that are due, single ones first; return how many were settled."""
     if not is_set_up():
         return 0
-    return _deliver(outbox.lease(AT_ONCE, now=utcnow())) + _deliver(_lease_bulk())
+    return (
+        _deliver(outbox.lease(AT_ONCE, now=utcnow()))
+        + _deliver(_lease_bulk())
+        + _deliver(outbox.lease_suspect(now=utcnow()))
+    )
 
 
 def matters(mails: Sequence[Mail]) -> dict[UUID, Matter | Notice]:
@@ -100,16 +105,36 @@ def _deliver(due: Sequence[Mail]) -> int:
 
 def _worth_sending(due: Sequence[Mail]) -> Iterator[tuple[Mail, Matter | Notice]]:
     """Those that nothing speaks against; the others are settled with the reason."""
-    found = matters(due)
+    left = []
     for mail in due:
+        if mail.deaths >= outbox.MOST_DEATHS or mail.tries > outbox.MOST_TRIES:
+            log.error("mail given up", id=str(mail.id), deaths=mail.deaths, tries=mail.tries)
+            outbox.failed(mail, KILLER, now=utcnow(), for_good=True)
+        else:
+            left.append(mail)
+    try:
+        found = matters(left)
+    except Exception as error:
+        if len(left) == 1:
+            _not_written(left[0], error)
+        else:  # which of them is it?
+            for mail in left:
+                yield from _worth_sending([mail])
+        return
+    for mail in left:
         matter = found.get(mail.id)
         obstacle = matter.obstacle(mail.kind, utcnow()) if matter else "What it was about is gone."
-        if mail.tries > outbox.MOST_TRIES:
-            obstacle = "Every worker that tried to send it was stopped."
         if matter is None or obstacle:
             outbox.failed(mail, obstacle or "", now=utcnow(), for_good=True)
         else:
             yield mail, matter
+
+
+def _not_written(mail: Mail, error: Exception) -> None:
+    """Something is wrong with this one mail: it is tried again later, and the next one comes."""
+    log.error("mail not written", id=str(mail.id), exc_info=error)
+    reason = f"It could not be written: {type(error).__name__}. The log says more."
+    outbox.failed(mail, reason, now=utcnow())
 
 
 def _send_while_open(
@@ -123,10 +148,16 @@ def _send_while_open(
     with _Last(connection) as last:
         while ready and connection.is_open:
             mail, matter = ready[0]
-            letter = render(mail, matter)
+            try:
+                letter = render(mail, matter)
+            except Exception as error:
+                ready.popleft()
+                _not_written(mail, error)
+                continue
             last.hear()
             if mail.leased_until is None or mail.leased_until - utcnow() < LEASE_LEFT:
                 # So slow a server: the leases of these run out before it has taken them.
+                outbox.release([waiting for waiting, _ in ready])
                 ready.clear()
             elif connection.is_open:
                 ready.popleft()

@@ -1,4 +1,8 @@
-"""The worker: goes round by round through what pages have left to it, until it is told to stop."""
+"""The worker: goes round by round through what pages have left to it, until it is told to stop.
+
+A task that kills the worker, or fails, again and again must not keep the others from being done:
+`worker_tasks` counts the tries of each, and `outbox` those of mails.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,12 +12,23 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import mailer, schema
+from portal import database, mailer, schema
 from portal.clock import utcnow
-from portal.domain import batches, chain, imports, outbox, reminders, retention
+from portal.domain import (
+    batches,
+    chain,
+    imports,
+    outbox,
+    reminders,
+    retention,
+    worker_tasks,
+)
+from portal.domain.errors import TaskSetAside
 from portal.domain.origin import Origin
+from portal.domain.worker_tasks import Task
 from portal.extensions import db
 from portal.logs import log
+from portal.models import TaskKind
 
 WORKER = Origin(device="worker", address="")
 PAUSE = 2.0  # seconds between rounds in which there was nothing to do
@@ -45,13 +60,19 @@ def _finds_its_tables() -> bool:
 
 def issue_batches() -> bool:
     """Bring each unfinished batch one step forward: a large one keeps no small one waiting."""
-    steps = [_attempt(partial(_advance, batch)) for batch in batches.unfinished()]
+    steps = [
+        counted(Task(TaskKind.BATCH, str(batch)), partial(_advance, batch))
+        for batch in batches.unfinished()
+    ]
     return any(steps)
 
 
 def read_imports() -> bool:
     """Read the files that were too large to be read while somebody waited."""
-    read = [_attempt(partial(_read, batch)) for batch in imports.unread()]
+    read = [
+        counted(Task(TaskKind.IMPORT, str(batch)), partial(_read, batch))
+        for batch in imports.unread()
+    ]
     return any(read)
 
 
@@ -61,6 +82,44 @@ def _read(batch: UUID) -> bool:
 
 def _advance(batch: UUID) -> bool:
     return batches.advance(batch, origin=WORKER, now=utcnow())
+
+
+def counted(task: Task, work: Callable[[], object]) -> bool:
+    """Do a task whose tries are counted, unless it has to wait or is set aside."""
+    return _attempt(partial(_try, task, work))
+
+
+def _try(task: Task, work: Callable[[], object]) -> bool:
+    _record_failures()
+    try:
+        if not worker_tasks.begin(task, now=utcnow()):
+            return False
+    except TaskSetAside:
+        log.error("worker task set aside", task=task.kind, id=task.key)
+        return False
+    try:
+        done = bool(work())
+    except Exception as error:
+        log.exception("worker task failed", task=task.kind, id=task.key)
+        _failed[task] = type(error).__name__
+        _record_failures()
+        return False
+    if done or not task.key:
+        worker_tasks.finish(task)
+    else:
+        worker_tasks.leave(task)
+    return done
+
+
+# Kept until the database takes it: a failure that was not written down would count as a death.
+_failed: dict[Task, str] = {}
+
+
+def _record_failures() -> None:
+    for task, error in list(_failed.items()):
+        database.let_go()
+        worker_tasks.fail(task, error, now=utcnow())
+        del _failed[task]
 
 
 def _attempt(task: Callable[[], object]) -> bool:
@@ -88,26 +147,33 @@ def seldom(task: Callable[[], object], *, every: float) -> Callable[[], object]:
     return attempt
 
 
-def link_events() -> None:
+def link_events() -> bool:
     """Link what was recorded lately, whether or not anybody reads it."""
-    chain.catch_up()
+    if chain.is_linked():
+        return False
+    counted(Task(TaskKind.CHAIN), chain.catch_up)
+    return False  # what goes on meanwhile is worth no round of its own
 
 
-def queue_reminders() -> int:
+def queue_reminders() -> bool:
     """Queue the mails that are due by the calendar."""
-    return reminders.queue_due(now=utcnow())
+    return counted(Task(TaskKind.REMINDERS), partial(_at_this_moment, reminders.queue_due))
 
 
-def prune() -> object:
+def prune() -> bool:
     """Forget what has run its time; it happens once a day, whoever asks."""
-    return retention.prune_daily(now=utcnow())
+    return counted(Task(TaskKind.RETENTION), partial(_at_this_moment, retention.prune_daily))
 
 
-# What is done in a round; each says whether it did anything.
+def _at_this_moment(verb: Callable[..., object]) -> object:
+    return verb(now=utcnow())
+
+
+# What is done in a round; each says whether it did anything. Mails come first.
 ROUND: tuple[Callable[[], object], ...] = (
+    mailer.send_due,
     issue_batches,
     seldom(queue_reminders, every=60),
-    mailer.send_due,
     read_imports,
     seldom(link_events, every=PAUSE),
     seldom(prune, every=3600),

@@ -90,6 +90,14 @@ class Worker:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
+    def wait(self, patience: float) -> int:
+        """Wait until it ends by itself; its exit code."""
+        return self._process.wait(patience)
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
     def stop(self) -> None:
         """Let it finish its round."""
         self._process.terminate()

@@ -7,6 +7,8 @@ from typing import Any
 
 from PIL import Image
 
+SCAN, TABLE, END = b"\xff\xda", b"\xff\xc4", b"\xff\xd9"  # markers of a JPEG
+
 
 def picture(
     form: str = "PNG",
@@ -32,14 +34,37 @@ def moving(form: str) -> bytes:
 def huge_png(side: int) -> bytes:
     """A PNG whose header promises `side` by `side` pixels, and which holds hardly any."""
     header = struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0)
-    pixels = zlib.compress(b"\0" * 1024)
+    return png((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 1024)), (b"IEND", b""))
+
+
+def progressive_bomb(scans: int, size: tuple[int, int] = (5000, 4000)) -> bytes:
+    """A JPEG with so many scans; each costs a few bytes, and a walk through all pixels."""
+    content = picture("JPEG", size, "L", 128, progressive=True)
+    first, last = content.find(SCAN), content.rfind(TABLE)
+    repeated = content[last : -len(END)]
+    there = content.count(SCAN, first)
+    return content[: -len(END)] + repeated * (scans - there) + END
+
+
+def png(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of these chunks."""
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(content))
         + kind
         + content
         + struct.pack(">I", zlib.crc32(kind + content))
-        for kind, content in ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
+        for kind, content in chunks
     )
+
+
+def png_chunks(content: bytes) -> list[tuple[bytes, bytes]]:
+    """The chunks of a PNG."""
+    found, start = [], 8
+    while start < len(content):
+        length, kind = struct.unpack_from(">I4s", content, start)
+        found.append((kind, content[start + 8 : start + 8 + length]))
+        start += length + 12
+    return found
 
 
 def opened(content: bytes) -> Image.Image:

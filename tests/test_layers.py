@@ -49,8 +49,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "portal.extensions",
         "portal.statements",
     },
+    "portal.sandbox": {"portal.sandbox", "portal.domain.errors"},
     "portal.domain": {
         "portal.domain",
+        "portal.sandbox",
         "portal.models",
         "portal.extensions",
         "portal.limits_storage",
@@ -178,6 +180,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "portal.worker": {
         "portal.clock",
+        "portal.database",
         "portal.domain",
         "portal.extensions",
         "portal.logs",

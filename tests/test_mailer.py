@@ -15,6 +15,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from flask import Flask
 
 from portal import mailer
+from portal.clock import utcnow
 from portal.domain import outbox
 from portal.domain.invitations import Terms, issue
 from portal.extensions import db
@@ -246,25 +247,63 @@ def test_mails_are_made_while_the_server_takes_others_and_settled_one_by_one(
     assert handed_over == [0, 1, 2], "settled before the content leaves"
 
 
-def test_a_mail_that_cannot_be_made_leaves_the_one_before_it_settled(
-    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", ["render", "matters"])
+def test_a_mail_that_cannot_be_written_waits_and_stops_no_other(
+    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
+    invitation = invited()
+    for name in ("anna", "bert"):
+        outbox.queue("invitation", to=f"{name}@example.com", about=invitation.id, now=NOW)
+    db.session.commit()
+    done = getattr(mailer, step)
+
+    def refuse_annas(which: Any, *values: Any) -> Any:
+        if "anna@example.com" in {mail.recipient for mail in (which if not values else [which])}:
+            raise RuntimeError("out of order")
+        return done(which, *values)
+
+    monkeypatch.setattr(mailer, step, refuse_annas)
+    mailer.send_due()
+
+    assert {message["To"] for message in mailbox.taken} == {"guest@example.com", "bert@example.com"}
+    [waiting] = outbox.latest(3, state=MailState.WAITING)
+    assert waiting.error == "It could not be written: RuntimeError. The log says more."
+    assert (waiting.leased_until, waiting.due_at) == (None, NOW + outbox.PAUSES[0])
+
+
+# case 85
+def test_mails_that_a_dead_worker_held_are_sent_one_by_one(mailbox: Mailbox) -> None:
     invitation = invited()
     outbox.queue("invitation", to="anna@example.com", about=invitation.id, now=NOW)
     db.session.commit()
-    render = mailer.render
+    assert len(outbox.lease(20, now=NOW)) == 2  # by a worker that dies
 
-    def refuse_the_second(mail: Mail, matter: Any) -> Letter:
-        if mailbox.taken or mail.recipient == "anna@example.com":
-            raise RuntimeError("out of order")
-        return render(mail, matter)
+    later = NOW + outbox.LEASE
+    assert outbox.lease(20, now=later) == []
+    [first], [second] = outbox.lease_suspect(now=later), outbox.lease_suspect(now=later)
 
-    monkeypatch.setattr(mailer, "render", refuse_the_second)
-    with pytest.raises(RuntimeError):
-        mailer.send_due()
+    assert first.id != second.id
+    assert outbox.lease_suspect(now=later) == []
 
+
+# case 85
+def test_a_mail_that_two_workers_died_of_is_given_up_until_somebody_sends_it_again(
+    mailbox: Mailbox, noon: time_machine.Traveller
+) -> None:
+    invited()
+    outbox.lease(20, now=NOW)
+    outbox.lease_suspect(now=NOW + outbox.LEASE)
+    noon.move_to(NOW + 2 * outbox.LEASE)
+
+    mailer.send_due()
+
+    assert mailbox.taken == []
+    [given_up] = outbox.latest(1, state=MailState.FAILED)
+    assert given_up.error == "Every worker that tried to send it was stopped."
+
+    outbox.retry(given_up, now=utcnow())
+    mailer.send_due()
     assert len(mailbox.taken) == 1
-    assert outbox.counts()[MailState.SENT] == 1
 
 
 def test_a_server_that_hangs_up_costs_the_mail_behind_no_try(mailbox: Mailbox) -> None:

@@ -5,13 +5,18 @@ from threading import Event
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
+import time_machine
+from sqlalchemy.exc import OperationalError
 
 from portal import schema, worker
 from portal.clock import utcnow
-from portal.domain import batches
+from portal.domain import batches, worker_tasks
 from portal.domain.batches import STEP
 from portal.domain.invitations import Terms
-from portal.models import Account, BatchState
+from portal.domain.worker_tasks import Task
+from portal.extensions import db
+from portal.models import Account, BatchState, TaskKind, WorkerTask
 from tests import factories
 
 pytestmark = pytest.mark.usefixtures("context")
@@ -73,6 +78,95 @@ def test_a_batch_that_cannot_go_on_stops_no_other(
 
     assert state(broken, olivia) is BatchState.ISSUING
     assert state(whole, olivia) is BatchState.ISSUED
+
+
+def test_a_batch_that_fails_waits_before_it_is_tried_again(
+    begin: Callable[[int], UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = Task(TaskKind.BATCH, str(begin(1)))
+    tried = []
+
+    def fail(*_: object, **__: object) -> bool:
+        tried.append(utcnow())
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(batches, "advance", fail)
+    with time_machine.travel(utcnow(), tick=False) as clock:
+        for pause in worker_tasks.PAUSES[: worker_tasks.MANY_FAILURES]:
+            worker.issue_batches()
+            worker.issue_batches()
+            clock.shift(pause)
+
+    assert len(tried) == worker_tasks.MANY_FAILURES
+    [troubled] = worker_tasks.troubled()
+    assert (troubled.kind, troubled.key) == task
+    assert (troubled.error, troubled.deaths, troubled.set_aside_at) == ("RuntimeError", 0, None)
+
+
+def test_a_failure_that_the_database_could_not_take_is_no_death(
+    begin: Callable[[int], UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = Task(TaskKind.BATCH, str(begin(1)))
+    fail, advance = worker_tasks.fail, batches.advance
+    gone = OperationalError("", {}, Exception())
+
+    def break_off(*_: object, **__: object) -> bool:
+        raise gone
+
+    with time_machine.travel(utcnow(), tick=False) as clock:
+        for module, verb in ((batches, "advance"), (worker_tasks, "fail")):
+            monkeypatch.setattr(module, verb, break_off)
+        worker.issue_batches()
+        monkeypatch.setattr(worker_tasks, "fail", fail)
+        monkeypatch.setattr(batches, "advance", advance)
+        clock.shift(worker_tasks.LEASE)
+        worker.issue_batches()
+
+        assert worker_tasks._find(task).deaths == 0  # type: ignore[union-attr]
+        clock.shift(worker_tasks.PAUSES[0])
+        worker.issue_batches()
+    assert worker_tasks._find(task) is None
+
+
+# case 85
+def test_a_batch_that_two_workers_died_of_is_left_alone_until_somebody_resumes_it(
+    olivia: Account, begin: Callable[[int], UUID]
+) -> None:
+    deadly, other = begin(1), begin(1)
+    task = Task(TaskKind.BATCH, str(deadly))
+    for leases_ago in (2, 1):  # by workers that die
+        assert worker_tasks.begin(task, now=utcnow() - leases_ago * worker_tasks.LEASE)
+
+    worker.run(Event(), once=True)
+
+    assert state(deadly, olivia) is BatchState.ISSUING
+    assert state(other, olivia) is BatchState.ISSUED
+    assert worker_tasks.is_set_aside(batches.get(deadly, by=olivia))
+
+    worker_tasks.resume(task, by=olivia, origin=factories.device(), now=utcnow())
+    worker.run(Event(), once=True)
+    assert state(deadly, olivia) is BatchState.ISSUED
+
+
+def test_a_batch_that_another_worker_may_be_at_is_left_to_it(
+    olivia: Account, begin: Callable[[int], UUID]
+) -> None:
+    begun = begin(1)
+    worker_tasks.begin(Task(TaskKind.BATCH, str(begun)), now=utcnow())
+
+    worker.run(Event(), once=True)
+
+    assert state(begun, olivia) is BatchState.ISSUING
+
+
+def test_what_ended_well_leaves_no_trace(begin: Callable[[int], UUID]) -> None:
+    begin(STEP + 1)
+
+    worker.run(Event(), once=True)
+    for task in (worker.queue_reminders, worker.prune, worker.link_events):
+        task()
+
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(WorkerTask)) == 0
 
 
 def test_a_task_that_fails_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

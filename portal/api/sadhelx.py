@@ -68,6 +68,8 @@ VOICE = Voice(
         errors.NotFound: ("Not found", 404),
         errors.LockedOut: TOO_OFTEN,
         errors.AskedTooOften: TOO_OFTEN,
+        errors.TooManyUploads: TOO_OFTEN,
+        errors.DecodersBusy: (None, 503),
     },
     faults={
         400: ("Bad request", 400),

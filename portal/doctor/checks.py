@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal import schema
 from portal.config import INSTANCE, settings
 from portal.doctor.findings import Finding, bad, good, warn
-from portal.domain import installation, outbox
+from portal.domain import installation, outbox, worker_tasks
 from portal.extensions import db
 from portal.models import MailState
 
@@ -170,6 +170,24 @@ def _mail(now: datetime) -> Finding:
     return good("Mail", f"{waiting} wait, none failed.")
 
 
+def _tasks(_now: datetime) -> Finding:
+    part = "Worker's tasks"
+    troubled = worker_tasks.troubled()
+    aside = sum(task.set_aside_at is not None for task in troubled)
+    if aside:
+        return bad(
+            part,
+            f"{aside} set aside: each stopped its worker {worker_tasks.MOST_DEATHS} times in a row."
+            " All others go on.",
+            "Look in the worker's log, then resume them on the page Doctor.",
+        )
+    if troubled:
+        kinds = ", ".join(sorted({task.kind for task in troubled}))
+        said = f"Some fail again and again ({kinds}), and are tried more and more seldom."
+        return warn(part, said, "Look in the worker's log.")
+    return good(part, "None was set aside.")
+
+
 def _retention(now: datetime) -> Finding:
     about = installation.get()
     last = about.pruned_at or about.owned_since or now
@@ -187,6 +205,7 @@ _LOOKS_AT_ROWS: list[Callable[[datetime], Finding]] = [
     _disk,
     _backup,
     _mail,
+    _tasks,
     _retention,
 ]
 

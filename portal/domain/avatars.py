@@ -4,43 +4,38 @@ A picture is found by the digest of its content, so an address never shows anoth
 be cached for ever.
 """
 
-import struct
+import json
+from base64 import b64decode
 from datetime import datetime
 from hashlib import sha256
 from io import BytesIO
-from threading import BoundedSemaphore
 from uuid import UUID
 
 import sqlalchemy as sa
-from PIL import Image, ImageOps
 
-from portal.domain import audit
+from portal import sandbox
+from portal.domain import audit, picture_structure, uploads
 from portal.domain.errors import NotFound, PictureRefused
 from portal.domain.origin import Origin
+from portal.domain.picture_structure import SIZES
 from portal.extensions import db
 from portal.models import Account, Avatar
 
-SIZES = (512, 96)  # pixels, a side
+__all__ = ["SIZES"]
+
 CONTENT_TYPE = "image/webp"
 LARGEST_FILE = 5 * 1024 * 1024  # bytes
-LARGEST_PICTURE = 20_000_000  # pixels
-FORMATS = ("PNG", "JPEG", "WEBP")
-
-# Pillow only warns of large pictures; `_open` refuses them, and sooner.
-Image.MAX_IMAGE_PIXELS = None
-# What Pillow's readers raise at bytes that are no picture, or a broken one.
-_UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, IndexError, KeyError)
-# A picture unpacks to 80 MB: one at a time, so that several senders cannot fill a small host.
-_place = BoundedSemaphore(1)
+LIMITS = sandbox.Limits(memory=512 * 1024**2, processor=5, clock=15, file=0)
 
 
 def store(account: Account, content: bytes, *, origin: Origin, now: datetime) -> str:
     """Show `content` (a PNG, JPEG or WebP) as this account's picture; return its digest.
 
-    Raises `PictureRefused` for anything else, and for what is too large or moves.
+    Raises `PictureRefused` for anything else, and for what is too large or moves; `TooManyUploads`;
+    `DecodersBusy`.
     """
-    with _place:
-        squares = _squares(content)
+    uploads.count(uploads.PICTURES, account.id, now=now)
+    squares = _squares(content)
     digest = sha256(squares[SIZES[0]]).hexdigest()
     _show(account.id, digest)
     db.session.add_all(
@@ -78,41 +73,14 @@ def _show(account: UUID, digest: str | None) -> None:
 def _squares(content: bytes) -> dict[int, bytes]:
     if len(content) > LARGEST_FILE:
         raise PictureRefused("A picture has at most 5 MB. Send a smaller one.")
+    picture = picture_structure.examined(content)
     try:
-        with _open(content) as picture:
-            return _cut(picture)
-    except _UNREADABLE as error:
-        raise PictureRefused from error
-
-
-def _open(content: bytes) -> Image.Image:
-    """The picture by its header: nothing is unpacked yet."""
-    picture = Image.open(BytesIO(content), formats=FORMATS)
-    if picture.width * picture.height > LARGEST_PICTURE:
-        raise PictureRefused("A picture has at most 20 megapixels. Send a smaller one.")
-    # Phones add a second picture to a JPEG (MPO): that one does not move.
-    if picture.format != "MPO" and getattr(picture, "is_animated", False):
-        raise PictureRefused("A picture that moves cannot be used. Send a still one.")
-    return picture
-
-
-def _cut(picture: Image.Image) -> dict[int, bytes]:
-    largest = SIZES[0]
-    picture.draft("RGB", (largest, largest))  # a JPEG is then unpacked at a fraction of its size
-    colours = "RGBA" if picture.has_transparency_data else "RGB"
-    if picture.mode == "I;16":  # grey of 16 bits: Pillow would call all above 255 white
-        picture = picture.point(lambda value: value / 257).convert("L")
-    if picture.mode in {"1", "P", "PA"}:  # these cannot be shrunk well; others are converted small
-        picture = picture.convert(colours)
-    square = ImageOps.fit(picture, (largest, largest))
-    square = ImageOps.exif_transpose(square).convert(colours)
-    square.info.clear()  # places, times and colour profiles would be written along
-    return {
-        size: _encoded(square if size == largest else square.resize((size, size))) for size in SIZES
-    }
-
-
-def _encoded(square: Image.Image) -> bytes:
-    buffer = BytesIO()
-    square.save(buffer, "WEBP", quality=82)
-    return buffer.getvalue()
+        lines = sandbox.decode("portal.domain.picture_decoder", BytesIO(picture), LIMITS)
+        encoded = json.loads(b"".join(lines))
+    except sandbox.DecoderRefused as refusal:
+        raise PictureRefused(str(refusal)) from refusal
+    except sandbox.DecoderStopped as stopped:
+        raise PictureRefused(
+            "This picture takes too long to read. Send a simpler one."
+        ) from stopped
+    return {size: b64decode(encoded[str(size)]) for size in SIZES}

@@ -58,6 +58,11 @@ def catch_up() -> int:
     return refused
 
 
+def is_linked() -> bool:
+    """Whether `catch_up` would find nothing to look at."""
+    return not _is_any_beyond(0)
+
+
 def end() -> End:
     """Where the chain ends by now."""
     catch_up()

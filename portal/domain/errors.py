@@ -195,6 +195,26 @@ class AskedTooOften(PortalError):
     message = "Too many requests came from your network. Please try again in an hour."
 
 
+class TooManyUploads(PortalError):
+    """One account sent more files than people send."""
+
+    name = "too_many_uploads"
+    message = "You have sent too many files. Please try again in an hour."
+
+
+class DecodersBusy(PortalError):
+    """Other people's files are being read; nobody waits in line for that."""
+
+    name = "decoders_busy"
+    message = "The portal is busy reading other files. Please try again in a moment."
+
+
+class TaskSetAside(PortalError):
+    """A task of the worker that killed it again and again."""
+
+    name = "task_set_aside"
+
+
 class InvitationRevoked(PortalError):
     """What is revoked stays revoked."""
 

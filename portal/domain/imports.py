@@ -16,8 +16,9 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from portal.domain import audit, invitations, letters, previews, recipients, tabular
-from portal.domain.errors import FileRefused
+from portal import sandbox
+from portal.domain import audit, invitations, letters, previews, recipients, tables, uploads
+from portal.domain.errors import DecodersBusy, FileRefused
 from portal.domain.invitations import Terms
 from portal.domain.origin import Origin
 from portal.domain.staging import Draft, stage
@@ -60,10 +61,12 @@ def receive(
 ) -> Batch:
     """Keep a file of recipients; `read` reads it. `terms` are for rows that say nothing else.
 
-    `zone` is that of times in the file. Raises `NotAllowed`, `BadInput`, `FileRefused`.
+    `zone` is that of times in the file. Raises `NotAllowed`, `BadInput`, `FileRefused`,
+    `TooManyUploads`.
     """
     terms, mailing = invitations.checked(terms, by, now), mailing or Mailing()
     letters.check(mailing.subject, mailing.message)
+    uploads.count(uploads.IMPORTS, by.id, now=now)
     batch = Batch(
         id=new_id(),
         name=name,
@@ -93,22 +96,35 @@ def unread() -> list[UUID]:
     return list(db.session.scalars(reading.order_by(Batch.id)))
 
 
-def read(id: UUID, *, clock: Callable[[], datetime], at_most: int = STEP) -> bool:
+def read(
+    id: UUID,
+    *,
+    clock: Callable[[], datetime],
+    at_most: int = STEP,
+    limits: sandbox.Limits = tables.PATIENT,
+) -> bool:
     """Read the next rows of an import, about `at_most`; say whether anything was done.
 
     Commits every `CHUNK` rows, and goes on where it, or whoever was killed, had come to. After the
-    last row the preview is there; a file that cannot be read is a batch that failed.
+    last row the preview is there; a file that cannot be read is a batch that failed. What cannot be
+    read within `tables.HASTY` limits, or just now, is left to the worker.
     """
     batch = _lease(id, clock())
     if batch is None:
         return False
     try:
-        with _spooled(id) as file, tabular.opened(file) as rows:
+        with _spooled(id) as file, tables.opened(file, limits) as rows:
             finished = _stage_next(batch, rows, clock, at_most)
         if finished:
             previews.open_preview(batch, now=clock())
     except FileRefused as refusal:
         _fail(batch, str(refusal))
+    except (DecodersBusy, sandbox.DecoderStopped):
+        if limits is not tables.HASTY:
+            _fail(batch, "This file takes too long, or too much memory, to read. Send it in parts.")
+            return True
+        db.session.rollback()
+        _release(batch)
     return True
 
 

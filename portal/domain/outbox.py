@@ -4,6 +4,9 @@ A worker that dies after the server took a mail, and before it could say so, lea
 runs out: the mail is sent once more, with the same Message-ID. Each mail is settled by a commit of
 its own, so that a death can double one mail and no more. For mails of batches that commit does not
 wait for the disk: a power cut, or a crash of Postgres, can double those of one lease.
+
+A mail that kills its worker is found out: those whose lease ran out are leased one by one from then
+on, and one that has met two deaths is given up, visibly.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,6 +33,7 @@ from portal.models.types import new_id
 LEASE = timedelta(minutes=5)
 PAUSES = [timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 360, 720, 1440)]
 MOST_TRIES = len(PAUSES) + 1
+MOST_DEATHS = 2
 SERVER_AWAY = timedelta(minutes=1)
 LONGEST_ERROR = 500
 
@@ -109,7 +113,21 @@ def queue_many(kind: str, addresses: Iterable[Address], *, now: datetime) -> Non
 
 def lease(count: int, *, now: datetime) -> list[Mail]:
     """Up to `count` single mails that are due, and nobody else's before the lease runs out."""
-    leased = _lease(count, [Mail.batch_id.is_(None)], now)
+    leased = _lease(count, [*_fresh(now), Mail.batch_id.is_(None)], now)
+    db.session.commit()
+    return leased
+
+
+def lease_suspect(*, now: datetime) -> list[Mail]:
+    """One mail whose lease ran out, if there is any: it may be what its worker died of.
+
+    Alone, so that it takes no other mail along.
+    """
+    running = sa.exists().where(Installation.bulk_mail_paused_at.is_(None))
+    may_go = sa.or_(Mail.batch_id.is_(None), sa.and_(*_bulk(), running))
+    if db.session.scalar(sa.select(Mail.id).where(*_suspect(now), may_go).limit(1)) is None:
+        return []
+    leased = _lease(1, [*_suspect(now), may_go], now, deaths=Mail.deaths + 1)
     db.session.commit()
     return leased
 
@@ -124,13 +142,13 @@ def lease_bulk(count: int, *, each: timedelta, now: datetime) -> list[Mail]:
         .where(
             sa.func.coalesce(Installation.bulk_mail_after <= now, sa.true()),
             Installation.bulk_mail_paused_at.is_(None),
-            sa.exists().where(*_due(now), *_bulk()),
+            sa.exists().where(*_fresh(now), *_bulk()),
         )
         .values(bulk_mail_after=now + count * each)
         .returning(Installation.id)
         .execution_options(synchronize_session=False)
     ).first()
-    leased = _lease(count, _bulk(), now) if turn else []
+    leased = _lease(count, [*_fresh(now), *_bulk()], now) if turn else []
     db.session.commit()
     return leased
 
@@ -173,11 +191,18 @@ def postpone(mails: Sequence[Mail], error: str, *, now: datetime) -> None:
     db.session.commit()
 
 
+def release(mails: Sequence[Mail]) -> None:
+    """Nothing was tried with these: others may lease them at once."""
+    for mail in mails:
+        _settle(mail, tries=mail.tries - 1)
+    db.session.commit()
+
+
 def is_waiting_its_turn(*, now: datetime) -> bool:
     """Whether mails of batches are due that only their pace holds back."""
     held = sa.exists().where(Installation.bulk_mail_after > now)
     running = Installation.bulk_mail_paused_at.is_(None)
-    question = sa.select(held.where(running) & sa.exists().where(*_due(now), *_bulk()))
+    question = sa.select(held.where(running) & sa.exists().where(*_fresh(now), *_bulk()))
     return bool(db.session.scalar(question))
 
 
@@ -240,11 +265,15 @@ def counts(*, batch: UUID | None = None) -> dict[MailState, int]:
 
 
 def _due(now: datetime) -> list[sa.ColumnElement[bool]]:
-    return [
-        Mail.state == MailState.WAITING,
-        Mail.due_at <= now,
-        sa.or_(Mail.leased_until.is_(None), Mail.leased_until <= now),
-    ]
+    return [Mail.state == MailState.WAITING, Mail.due_at <= now]
+
+
+def _fresh(now: datetime) -> list[sa.ColumnElement[bool]]:
+    return [*_due(now), Mail.leased_until.is_(None)]
+
+
+def _suspect(now: datetime) -> list[sa.ColumnElement[bool]]:
+    return [*_due(now), Mail.leased_until <= now]
 
 
 def _bulk() -> list[sa.ColumnElement[bool]]:
@@ -252,10 +281,12 @@ def _bulk() -> list[sa.ColumnElement[bool]]:
     return [Mail.batch_id.is_not(None), Mail.batch_id.in_(running)]
 
 
-def _lease(count: int, which: Sequence[sa.ColumnElement[bool]], now: datetime) -> list[Mail]:
+def _lease(
+    count: int, which: Sequence[sa.ColumnElement[bool]], now: datetime, **values: object
+) -> list[Mail]:
     due = (
         sa.select(Mail.id)
-        .where(*_due(now), *which)
+        .where(*which)
         .order_by(Mail.due_at)
         .limit(count)
         .with_for_update(skip_locked=True, of=Mail)
@@ -263,7 +294,7 @@ def _lease(count: int, which: Sequence[sa.ColumnElement[bool]], now: datetime) -
     leased = db.session.scalars(
         sa.update(Mail)
         .where(Mail.id.in_(due.scalar_subquery()))
-        .values(leased_until=now + LEASE, tries=Mail.tries + 1)
+        .values(leased_until=now + LEASE, tries=Mail.tries + 1, **values)
         .returning(Mail)
         .execution_options(synchronize_session=False, populate_existing=True)
     )
@@ -300,7 +331,7 @@ def _retry(which: Sequence[sa.ColumnElement[bool]], now: datetime) -> int:
     back = db.session.scalars(
         sa.update(Mail)
         .where(Mail.state == MailState.FAILED, *which)
-        .values(state=MailState.WAITING, tries=0, due_at=now, settled_at=None)
+        .values(state=MailState.WAITING, tries=0, deaths=0, due_at=now, settled_at=None)
         .returning(Mail.id)
     ).all()
     db.session.commit()

@@ -14,11 +14,20 @@ import sqlalchemy as sa
 from sqlalchemy import CursorResult
 from sqlalchemy.orm import aliased
 
-from portal.domain import audit, batches, reach
+from portal.domain import audit, batches, reach, worker_tasks
 from portal.domain.errors import BadInput, FileRefused
 from portal.domain.origin import Origin
+from portal.domain.worker_tasks import Task
 from portal.extensions import db
-from portal.models import Account, Batch, BatchRow, BatchState, BatchUpload, Invitation
+from portal.models import (
+    Account,
+    Batch,
+    BatchRow,
+    BatchState,
+    BatchUpload,
+    Invitation,
+    TaskKind,
+)
 
 UNCONFIRMED = (BatchState.READING, BatchState.PREVIEW, BatchState.FAILED)
 KEPT_FOR = timedelta(days=1)
@@ -173,6 +182,7 @@ def _delete_closed(batch_id: UUID) -> None:
     first = sa.select(BatchRow.number).where(mine).order_by(BatchRow.number).limit(CHUNK)
     while _rows_deleted(sa.delete(BatchRow).where(mine, BatchRow.number.in_(first))):
         db.session.commit()
+    worker_tasks.forget(Task(TaskKind.IMPORT, str(batch_id)))
     db.session.execute(
         sa.delete(Batch)
         .where(Batch.id == batch_id, Batch.state == BatchState.FAILED)

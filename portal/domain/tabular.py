@@ -10,7 +10,7 @@ from itertools import chain
 from typing import IO
 
 from portal.domain import xlsx_reader
-from portal.domain.xlsx_reader import Cell
+from portal.domain.xlsx_reader import LONGEST_TEXT, MOST_COLUMNS, Cell
 
 PIECE = 1024 * 1024  # bytes
 LONGEST_LINE = 100_000  # characters; a longer one is no row of anybody's table
@@ -86,7 +86,7 @@ def _parsed(lines: Iterator[str]) -> Iterator[tuple[int, list[Cell]]]:
     while True:
         number = reader.line_num + skipped + 1
         try:
-            cells: list[Cell] = list(next(reader))
+            cells: list[Cell] = [cell[:LONGEST_TEXT] for cell in next(reader)[:MOST_COLUMNS]]
         except StopIteration:
             return
         except csv.Error:  # a quotation mark that nothing closes

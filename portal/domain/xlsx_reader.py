@@ -1,7 +1,8 @@
 """The first sheet of an XLSX workbook (ECMA-376), row by row.
 
 Of our own, since what comes is from outside: readers that build trees hold a whole row, however
-many million cells it has, and every shared string. Here those lie on disk.
+many million cells it has, and every shared string. Here those lie on disk. How deep, how much and
+how long it may all be is up to `workbook_structure`.
 """
 
 import re
@@ -15,16 +16,13 @@ from typing import IO
 from xml.parsers.expat import ExpatError
 from zipfile import BadZipFile, ZipFile
 
+from portal.domain import workbook_structure
 from portal.domain.errors import FileRefused
 from portal.domain.xml_scanner import Attributes, Scanner
 
 MOST_COLUMNS = 100
 MOST_ROWS = 1_048_576  # as many as a sheet can have
 LONGEST_TEXT = 2_000  # characters; the rest of a longer cell is dropped
-LARGEST_SHEET = 1024 * 1024 * 1024  # bytes, unpacked: a million guests have a quarter of it
-LARGEST_STRINGS = 256 * 1024 * 1024  # bytes, unpacked
-LARGEST_PART = 16 * 1024 * 1024  # bytes, unpacked: of each of the others
-MOST_STRINGS = 3_000_000
 DATE_FORMATS = {*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)}
 
 _NOT_A_PART_OF_DATES = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]|_.')
@@ -67,11 +65,11 @@ class _Workbook:
 def rows(file: IO[bytes]) -> Iterator[tuple[int, list[Cell]]]:
     """Each row's number, and its cells. Raises `FileRefused`, at any row."""
     try:
+        workbook_structure.examine(file)
         with ZipFile(file) as archive, TemporaryFile() as aside:
             workbook = _opened(archive, _Texts(aside))
             scanner = _Sheet(workbook)
-            # No member gives more than it says: zipfile cuts it off there.
-            for _ in scanner.scan(archive, workbook.sheet, LARGEST_SHEET):
+            for _ in scanner.scan(archive, workbook.sheet):
                 yield from scanner.rows
                 scanner.rows.clear()
     except (BadZipFile, ExpatError, zlib.error, LookupError, ValueError) as error:
@@ -82,12 +80,12 @@ def rows(file: IO[bytes]) -> Iterator[tuple[int, list[Cell]]]:
 
 def _opened(archive: ZipFile, texts: _Texts) -> _Workbook:
     book, links, styles, strings = _Book(), _Links(), _Styles(), _Strings(texts)
-    book.read(archive, "xl/workbook.xml", LARGEST_PART)
-    links.read(archive, "xl/_rels/workbook.xml.rels", LARGEST_PART)
+    book.read(archive, "xl/workbook.xml")
+    links.read(archive, "xl/_rels/workbook.xml.rels")
     if "xl/styles.xml" in archive.namelist():
-        styles.read(archive, "xl/styles.xml", LARGEST_PART)
+        styles.read(archive, "xl/styles.xml")
     if "xl/sharedStrings.xml" in archive.namelist():
-        strings.read(archive, "xl/sharedStrings.xml", LARGEST_STRINGS)
+        strings.read(archive, "xl/sharedStrings.xml")
     target = links.targets[book.sheets[0]]
     sheet = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
     epoch = datetime(1904, 1, 1) if book.since_1904 else datetime(1899, 12, 30)  # noqa: DTZ001
@@ -157,8 +155,6 @@ class _Strings(Scanner):
     def end(self, name: str) -> None:
         if name == "si":
             self.found.append(self.take_text())
-            if len(self.found) > MOST_STRINGS:
-                raise FileRefused("This workbook is too large. Save it as CSV.")
 
 
 @dataclass

@@ -1,13 +1,10 @@
-"""XML from outside, piece by piece: nothing is built, nothing expanded, nothing fetched."""
+"""XML from outside, piece by piece: nothing is built, nothing fetched."""
 
 from collections.abc import Container, Iterator
 from xml.parsers import expat
 from zipfile import ZipFile
 
-from portal.domain.errors import FileRefused
-
 PIECE = 64 * 1024  # bytes
-MOST_SILENCE = 64  # pieces without any element: somebody's giant tag
 
 Attributes = dict[str, str]
 
@@ -25,9 +22,7 @@ class Scanner:
         self._text_of, self._but_within, self._longest = text_of, but_within, longest
         self._kept: list[str] = []
         self._length, self._deaf = 0, False
-        self._heard = False
         self._parser = expat.ParserCreate(namespace_separator="}")
-        self._parser.StartDoctypeDeclHandler = _refuse
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
 
@@ -44,29 +39,21 @@ class Scanner:
         self._length = 0
         return text
 
-    def read(self, archive: ZipFile, name: str, largest: int) -> None:
-        """Scan all of a part. Raises `FileRefused`, and whatever `zipfile` and expat raise."""
-        for _ in self.scan(archive, name, largest):
+    def read(self, archive: ZipFile, name: str) -> None:
+        """Scan all of a part. Raises whatever `zipfile` and expat raise."""
+        for _ in self.scan(archive, name):
             pass
 
-    def scan(self, archive: ZipFile, name: str, largest: int) -> Iterator[None]:
-        """Scan a part of at most `largest` bytes, stopping after each piece."""
-        if archive.getinfo(name).file_size > largest:
-            raise FileRefused("This workbook is too large. Save it as CSV.")
-        silence = 0
+    def scan(self, archive: ZipFile, name: str) -> Iterator[None]:
+        """Scan a part, stopping after each piece."""
         with archive.open(name) as part:
             while piece := part.read(PIECE):
-                self._heard = False
                 self._parser.Parse(piece)
-                silence = 0 if self._heard else silence + 1
-                if silence > MOST_SILENCE:
-                    raise FileRefused("This workbook is packed strangely. Save it as CSV.")
                 yield
             self._parser.Parse(b"", True)
         yield
 
     def _start(self, name: str, attributes: Attributes) -> None:
-        self._heard = True
         name = name.rpartition("}")[2]
         if name == self._but_within:
             self._deaf = True
@@ -75,7 +62,6 @@ class Scanner:
         self.start(name, {key.rpartition("}")[2]: value for key, value in attributes.items()})
 
     def _end(self, name: str) -> None:
-        self._heard = True
         name = name.rpartition("}")[2]
         if name == self._but_within:
             self._deaf = False
@@ -83,11 +69,6 @@ class Scanner:
         self.end(name)
 
     def _text(self, text: str) -> None:
-        self._heard = True
         if self._length < self._longest:
             self._kept.append(text[: self._longest - self._length])
             self._length += len(text)
-
-
-def _refuse(*_: object) -> None:
-    raise FileRefused("This workbook holds a DOCTYPE, as none should. Save it as CSV.")

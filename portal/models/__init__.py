@@ -14,6 +14,7 @@ from portal.models.second_factor import Passkey, RecoveryCode
 from portal.models.session import Session, Surface
 from portal.models.signing import RefreshToken, SigningKey
 from portal.models.verification import Purpose, Verification
+from portal.models.worker_task import TaskKind, WorkerTask
 
 __all__ = [
     "Account",
@@ -48,6 +49,8 @@ __all__ = [
     "SigningKey",
     "Status",
     "Surface",
+    "TaskKind",
     "UnlinkedEvent",
     "Verification",
+    "WorkerTask",
 ]

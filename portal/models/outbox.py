@@ -23,7 +23,8 @@ class MailState(StrEnum):
 class Mail(Base):
     """One mail to one mailbox. It names what it is about; its words are made when it is sent.
 
-    So no code stands here in clear. `leased_until` keeps two workers from sending it at once.
+    So no code stands here in clear. `leased_until` keeps two workers from sending it at once;
+    `deaths` counts the workers that leased it and did not live to say what became of it.
     """
 
     __tablename__ = "outbox"
@@ -59,6 +60,7 @@ class Mail(Base):
     leased_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     settled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     tries: Mapped[int] = mapped_column(default=0)
+    deaths: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
     error: Mapped[str | None] = mapped_column(sa.String(500))
 
     @property

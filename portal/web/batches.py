@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from portal.clock import utcnow
 from portal.config import settings
 from portal.devices import origin
-from portal.domain import batches, bulk, funnel, history, outbox, reach
+from portal.domain import batches, bulk, funnel, history, outbox, reach, worker_tasks
 from portal.domain.errors import BadInput, PortalError
 from portal.domain.history import Query
 from portal.domain.invitations import Terms
@@ -17,7 +17,7 @@ from portal.forms import Form
 from portal.forms.batches import BatchForm, BatchListForm, CardsForm
 from portal.forms.invitations import ExtensionForm
 from portal.guards import current_account, staff_required
-from portal.models import Batch, BatchState, Role
+from portal.models import Batch, BatchState, Role, TaskKind
 from portal.models.types import new_id
 
 blueprint = Blueprint("batches", __name__, url_prefix="/admin/batches")
@@ -70,7 +70,13 @@ def show(id: UUID) -> str:
     batch = _batch(id)
     reached = funnel.of(batch, now=utcnow())
     mails = outbox.counts(batch=id)
-    return render_template("batches/show.html", funnel=reached, mails=mails, **_rows(batch))
+    return render_template(
+        "batches/show.html",
+        funnel=reached,
+        mails=mails,
+        is_set_aside=worker_tasks.is_set_aside(batch),
+        **_rows(batch),
+    )
 
 
 @blueprint.get("/<uuid:id>/progress")
@@ -78,10 +84,24 @@ def show(id: UUID) -> str:
 def progress(id: UUID) -> ResponseReturnValue:
     """How far it is; once it is there, the whole page is worth seeing again."""
     batch = _batch(id)
-    response = make_response(render_template("batches/_progress.html", batch=batch, now=utcnow()))
+    aside = worker_tasks.is_set_aside(batch)
+    response = make_response(
+        render_template("batches/_progress.html", batch=batch, now=utcnow(), is_set_aside=aside)
+    )
     if batch.state is not BatchState.ISSUING:
         response.headers["HX-Refresh"] = "true"
     return response
+
+
+@blueprint.post("/<uuid:id>/resumption")
+@staff_required(Role.ADMIN)
+def resume(id: UUID) -> ResponseReturnValue:
+    """Let the worker go on with a batch, or an import, that was set aside."""
+    task = worker_tasks.task_of(_batch(id))
+    worker_tasks.resume(task, by=current_account(), origin=origin(), now=utcnow())
+    flash("The worker will try it again.")
+    page = "imports.show" if task.kind is TaskKind.IMPORT else "batches.show"
+    return redirect(url_for(page, id=id), 303)
 
 
 @blueprint.get("/<uuid:id>/rows")

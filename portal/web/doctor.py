@@ -1,14 +1,17 @@
 """What the doctor says, for the owner."""
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from portal import doctor
 from portal.clock import utcnow
 from portal.config import settings
+from portal.devices import origin
 from portal.doctor import Finding, Route
+from portal.domain import worker_tasks
+from portal.domain.worker_tasks import Task
 from portal.guards import current_account, staff_required
-from portal.models import Role
+from portal.models import Role, TaskKind
 
 blueprint = Blueprint("doctor", __name__, url_prefix="/admin/doctor")
 
@@ -17,7 +20,7 @@ blueprint = Blueprint("doctor", __name__, url_prefix="/admin/doctor")
 @staff_required(Role.OWNER)
 def index() -> str:
     """Every part of the portal, and how it is."""
-    return render_template("doctor/index.html", findings=_findings())
+    return render_template("doctor/index.html", findings=_findings(), tasks=worker_tasks.troubled())
 
 
 @blueprint.post("/test-mail")
@@ -25,7 +28,19 @@ def index() -> str:
 def send_test_mail() -> ResponseReturnValue:
     """Send a message to the owner, and show beside the rest how that went."""
     sent = doctor.send_test_mail(current_account().email)
-    return render_template("doctor/index.html", findings=[sent, *_findings()])
+    return render_template(
+        "doctor/index.html", findings=[sent, *_findings()], tasks=worker_tasks.troubled()
+    )
+
+
+@blueprint.post("/<any(reminders,chain,retention):kind>/resumption")
+@staff_required(Role.OWNER)
+def resume_task(kind: str) -> ResponseReturnValue:
+    """Let the worker begin again what was set aside; `batches.resume` does it for a batch."""
+    task = Task(TaskKind(kind))
+    worker_tasks.resume(task, by=current_account(), origin=origin(), now=utcnow())
+    flash("The worker will try it again.")
+    return redirect(url_for("doctor.index"), 303)
 
 
 def _findings() -> list[Finding]:

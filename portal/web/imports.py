@@ -12,8 +12,8 @@ from wtforms import SelectChoice
 from portal.clock import utcnow
 from portal.config import settings
 from portal.devices import origin
-from portal.domain import batches, imports, previews, recipients
-from portal.domain.errors import BadInput, PortalError
+from portal.domain import batches, imports, previews, recipients, tables, worker_tasks
+from portal.domain.errors import BadInput, PortalError, TooManyUploads
 from portal.domain.imports import Mailing
 from portal.domain.invitations import Terms
 from portal.domain.previews import Kind
@@ -43,7 +43,9 @@ def create() -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             batch = _receive(form)
-            imports.read(batch.id, clock=utcnow, at_most=imports.AT_ONCE)
+            imports.read(batch.id, clock=utcnow, at_most=imports.AT_ONCE, limits=tables.HASTY)
+        except TooManyUploads:
+            raise
         except PortalError as refusal:
             form.refusal = str(refusal)
         else:
@@ -60,7 +62,8 @@ def show(id: UUID) -> ResponseReturnValue:
         return redirect(url_for("batches.show", id=id))
     if batch.state is BatchState.PREVIEW:
         return render_template("imports/preview.html", form=ConfirmationForm(), **_preview(batch))
-    return render_template("imports/show.html", batch=batch, now=utcnow())
+    aside = worker_tasks.is_set_aside(batch)
+    return render_template("imports/show.html", batch=batch, now=utcnow(), is_set_aside=aside)
 
 
 @blueprint.get("/<uuid:id>/progress")
@@ -68,7 +71,10 @@ def show(id: UUID) -> ResponseReturnValue:
 def progress(id: UUID) -> ResponseReturnValue:
     """How far it is read; at its end the whole page is worth seeing again."""
     batch = _batch(id)
-    response = make_response(render_template("imports/_progress.html", batch=batch, now=utcnow()))
+    aside = worker_tasks.is_set_aside(batch)
+    response = make_response(
+        render_template("imports/_progress.html", batch=batch, now=utcnow(), is_set_aside=aside)
+    )
     if batch.state is not BatchState.READING:
         response.headers["HX-Refresh"] = "true"
     return response

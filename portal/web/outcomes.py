@@ -5,16 +5,26 @@ from contextlib import contextmanager
 
 from portal.domain.errors import (
     AskedTooOften,
+    DecodersBusy,
     LockedOut,
     NotAllowed,
     NotFound,
     PortalError,
     RegistrationClosed,
+    TooManyUploads,
 )
 from portal.forms import Form
 
 # They are about more than the form, and are answered by a page of their own.
-GREATER = (AskedTooOften, LockedOut, NotAllowed, NotFound, RegistrationClosed)
+GREATER = (
+    AskedTooOften,
+    DecodersBusy,
+    LockedOut,
+    NotAllowed,
+    NotFound,
+    RegistrationClosed,
+    TooManyUploads,
+)
 
 
 @contextmanager

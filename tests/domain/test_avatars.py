@@ -1,8 +1,7 @@
 """Avatars: what is taken for a picture, and what of it is kept."""
 
-import subprocess
-import sys
 from contextlib import suppress
+from io import BytesIO
 
 import pytest
 import sqlalchemy as sa
@@ -10,14 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from portal.domain import audit, avatars
+from portal.domain import audit, avatars, picture_decoder, picture_structure
 from portal.domain.errors import NotFound, PictureRefused
 from portal.extensions import db
 from portal.models import Account, Avatar
-from tests import factories, pictures
+from tests import factories
 from tests.domain.outcomes import refused, stored
 from tests.factories import NOW, device
-from tests.pictures import huge_png, moving, opened, picture
+from tests.pictures import moving, opened, picture
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -71,7 +70,7 @@ def test_the_picture_of_a_phone_held_upright_stands_upright(olivia: Account) -> 
     exif[ORIENTATION] = 6  # the upper edge is at the right
     lying = Image.new("RGB", (800, 600), "red")
     lying.paste("blue", (0, 0, 800, 300))
-    buffer = pictures.BytesIO()
+    buffer = BytesIO()
     lying.save(buffer, "JPEG", exif=exif)
 
     square = opened(avatars.find(store(olivia, buffer.getvalue()), 512)).convert("RGB")
@@ -194,24 +193,6 @@ def test_twenty_megapixels_are_taken(olivia: Account) -> None:
     assert store(olivia, picture(size=(5000, 4000), mode="1"))
 
 
-def test_a_bomb_is_refused_before_it_is_unpacked(olivia: Account) -> None:  # case 50
-    """In a process that could never hold its ten thousand million bytes."""
-    program = f"""
-import resource, sys
-from portal.domain import avatars
-from portal.domain.errors import PictureRefused
-resource.setrlimit(resource.RLIMIT_AS, ({1024**3}, {1024**3}))
-try:
-    avatars._squares(sys.stdin.buffer.read())
-except PictureRefused as refusal:
-    print(refusal)
-"""
-    answer = subprocess.run(
-        [sys.executable, "-c", program], input=huge_png(50_000), capture_output=True, check=True
-    )
-    assert b"20 megapixels" in answer.stdout
-
-
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of EXIF that was broken
 @settings(
     max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
@@ -226,4 +207,4 @@ def test_a_broken_picture_is_refused_by_name(form: str, changes: list[tuple[int,
         content[place % len(content)] = value
 
     with suppress(PictureRefused):
-        avatars._squares(bytes(content))
+        picture_decoder.decode(BytesIO(picture_structure.examined(bytes(content))), BytesIO())

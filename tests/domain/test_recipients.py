@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from openpyxl import Workbook
 
-from portal.domain import recipients, tabular
+from portal.domain import recipients, tables
 from portal.domain.batches import Draft
 from portal.domain.errors import FileRefused
 from portal.domain.recipients import Terms
@@ -20,7 +20,7 @@ WEEK = NOW + timedelta(days=7)
 def understood(content: bytes, *, mailed: bool = False, zone: str = "UTC") -> list[Draft]:
     """The drafts a file makes."""
     terms = Terms(label="", max_uses=1, expires_at=WEEK, mailed=mailed, zone=ZoneInfo(zone))
-    with tabular.opened(BytesIO(content)) as rows:
+    with tables.opened(BytesIO(content)) as rows:
         return list(recipients.drafts(rows, terms, now=NOW))
 
 
@@ -176,6 +176,24 @@ def test_a_giant_cell_is_a_problem_of_its_row() -> None:
     assert (good.number, good.recipient, good.problem) == (3, "b@example.org", None)
 
 
+def test_a_row_of_a_million_columns_is_cut() -> None:
+    wide = b'x","' * 1_000_000
+    with tables.opened(BytesIO(b'a@example.org,"' + wide + b'"\nb@example.org\n')) as rows:
+        found = list(rows)
+
+    assert max(len(row.cells) for row in found) <= 100
+    assert found[-1].cells == ["b@example.org"]
+
+
+def test_a_row_that_goes_on_for_thousands_of_lines_is_cut() -> None:
+    lines = b'x","' + b'x","\n' * 200_000
+    with tables.opened(BytesIO(b'a@example.org,"' + lines + b'"\nb@example.org\n')) as rows:
+        found = list(rows)
+
+    assert max(len(row.cells) for row in found) <= 100
+    assert found[-1].cells == ["b@example.org"]
+
+
 def test_a_quotation_mark_that_is_never_closed_is_a_problem_of_its_row() -> None:
     lines = b"".join(b"guest%d@example.org\n" % number for number in range(20_000))
     drafts = understood(b'email,name\na@example.org,"A\n' + lines)
@@ -241,7 +259,7 @@ def test_a_strange_workbook_is_refused(sheet: str) -> None:
 def test_a_row_of_a_million_cells_is_cut() -> None:
     cells = "<c><v>1</v></c>" * 1_000_000
     sheet = f"<worksheet><sheetData><row>{cells}</row></sheetData></worksheet>"
-    with tabular.opened(BytesIO(changed(BOOK, SHEET, sheet))) as rows:
+    with tables.opened(BytesIO(changed(BOOK, SHEET, sheet))) as rows:
         [row] = rows
     assert len(row.cells) == 100
 
@@ -262,7 +280,7 @@ def test_a_giant_cell_of_a_workbook_is_cut() -> None:
 def test_what_unpacks_to_too_much_is_refused_before_it_is_unpacked() -> None:
     file = BytesIO()
     with ZipFile(file, "w", ZIP_DEFLATED) as archive:
-        archive.writestr("xl/workbook.xml", b" " * 80 * 1024 * 1024)
+        archive.writestr("xl/workbook.xml", b" " * 101 * 1024 * 1024)
     with pytest.raises(FileRefused, match="too large"):
         understood(file.getvalue())
 

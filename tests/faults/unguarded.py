@@ -322,7 +322,7 @@ def mails_not_leased() -> None:
     def due(now: datetime) -> list[sa.ColumnElement[bool]]:
         return [Mail.state == MailState.WAITING, Mail.due_at <= now]
 
-    outbox._due = due
+    outbox._fresh = due
 
 
 def room_looked_for_first() -> None:

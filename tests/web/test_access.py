@@ -122,6 +122,7 @@ PAGES = """
     GET  /admin/batches/<uuid:id>/extension/fragment         303     303    403    403   404   200
     POST /admin/batches/<uuid:id>/extension                  303     303    403    403   404   422
     POST /admin/batches/<uuid:id>/cards                      303     303    403    403   404   200
+    POST /admin/batches/<uuid:id>/resumption                 303     303    403    403   404   303
     POST /admin/batches/<uuid:id>/mails                      303     303    403    403   404   303
     POST /admin/batches/<uuid:id>/mails/retry                303     303    403    403   404   303
     POST /admin/batches/<uuid:id>/mails/pause                303     303    403    403   404   303
@@ -184,6 +185,7 @@ PAGES = """
     POST /admin/audit/export                                 303     303    403    403   403   200
     GET  /admin/doctor                                       303     303    403    403   403   200
     POST /admin/doctor/test-mail                             303     303    403    403   403   200
+    POST /admin/doctor/<any(reminders,chain,retention):kind>/resumption 303 303 403 403 403 303
 
     GET  /static/<path:filename>                             200     200    200    200   200   200
     GET  /okami/auth/active/<token>                          200     200    200    200   200   200
@@ -278,6 +280,7 @@ def fill(app: Flask, alice: Account) -> Callable[[str], str]:
         for argument in ("code", "token", "username", "email", "image_file"):
             url = url.replace(f"<{argument}>", "nonsense")
         url = url.replace("<any(waiting,approved,declined):state>", "approved")
+        url = url.replace("<any(reminders,chain,retention):kind>", "chain")
         url = url.replace("<string(length=64):digest>", "0" * 64).replace("<int:size>", "96")
         return url.replace("<path:filename>", "css/portal.css")
         values = {

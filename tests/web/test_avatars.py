@@ -3,14 +3,17 @@
 import re
 from collections.abc import Callable
 from io import BytesIO
+from threading import BoundedSemaphore
 
 import pytest
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
+from portal import sandbox
+from portal.domain import avatars, uploads
 from portal.models import Role
 from tests.pages import Page, PageClient, words
-from tests.pictures import huge_png, picture
+from tests.pictures import huge_png, picture, progressive_bomb
 
 PICTURE = "/account/picture"
 
@@ -97,6 +100,58 @@ def test_what_will_not_do_is_said_in_a_sentence(
     answer = send(mia, content)
     assert answer.status_code == 422
     assert sentence in words(answer)
+
+
+# case 83
+def test_a_picture_of_thousands_of_scans_never_reaches_a_decoder(
+    mia: PageClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "decode", None)
+
+    answer = send(mia, progressive_bomb(6900))
+
+    assert answer.status_code == 422
+    assert "too complicated" in words(answer)
+
+
+# case 83
+def test_a_picture_that_takes_too_long_is_refused(
+    mia: PageClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(avatars, "LIMITS", avatars.LIMITS._replace(memory=1))
+
+    answer = send(mia, picture())
+
+    assert answer.status_code == 422
+    assert "This picture takes too long to read." in words(answer)
+
+
+# case 83
+def test_while_all_decoders_are_busy_nobody_waits(
+    mia: PageClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "_places", BoundedSemaphore(1))
+
+    with sandbox._places:
+        answer = send(mia, picture())
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "Please try again in a moment." in words(answer)
+    assert send(mia, picture()).status_code == 303
+
+
+# case 83
+def test_one_account_sends_thirty_pictures_an_hour(
+    mia: PageClient, sign_in: Callable[[Role, str], PageClient]
+) -> None:
+    for _ in range(uploads.PICTURES.amount):
+        assert send(mia, b"no picture").status_code == 422
+
+    answer = send(mia, picture())
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "3600")
+    assert "You have sent too many files." in words(answer)
+    assert send(sign_in(Role.MEMBER, "max"), picture()).status_code == 303
 
 
 def test_no_file_at_all_is_said_so(mia: PageClient) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -9,9 +10,20 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from portal import worker
 from portal.clock import utcnow
-from portal.domain import accounts, batches, redemptions
-from portal.models import Account, AuditEvent, Batch, BatchState, Invitation, Role, Status
+from portal.domain import accounts, batches, redemptions, worker_tasks
+from portal.domain.worker_tasks import Task
+from portal.models import (
+    Account,
+    AuditEvent,
+    Batch,
+    BatchState,
+    Invitation,
+    Role,
+    Status,
+    TaskKind,
+)
 from portal.models.types import new_id
 from tests import factories
 from tests.pages import Page, PageClient, words
@@ -310,3 +322,28 @@ def test_whoever_made_it_is_counted_as_its_issuer(alice: PageClient, ask: Ask) -
     sent(alice)
     counted = ask(sa.select(Account.invitations_issued).where(Account.username == "alice"))
     assert counted == [3]
+
+
+# case 85
+def test_a_batch_that_was_set_aside_says_so_and_can_be_resumed(
+    app: Flask, alice: PageClient, olivia: PageClient, ask: Ask
+) -> None:
+    batch = UUID(sent(alice, size="1000").location.rpartition("/")[2])
+    with app.app_context():
+        task = Task(TaskKind.BATCH, str(batch))
+        for leases_ago in (2, 1):  # by workers that die
+            worker_tasks.begin(task, now=utcnow() - leases_ago * worker_tasks.LEASE)
+        worker.run(Event(), once=True)
+    page = f"/admin/batches/{batch}"
+    for address in (page, f"{page}/progress"):
+        assert "This was set aside: twice in a row" in words(alice.get(address))
+    assert "Issuing a batch Set aside" in olivia.page("/admin/doctor").words
+    assert "1 set aside: each stopped its worker 2 times" in olivia.page("/admin/doctor").words
+
+    assert alice.submit(f"{page}/resumption").location == page
+
+    assert "set aside" not in alice.page(page).words
+    assert "None was set aside." in olivia.page("/admin/doctor").words
+    with app.app_context():
+        worker.run(Event(), once=True)
+    assert ask(sa.select(Batch.state).where(Batch.id == batch)) == [BatchState.ISSUED]

@@ -1,7 +1,14 @@
 """The doctor's page, for the owner."""
 
 import pytest
+import sqlalchemy as sa
+from flask import Flask
 
+from portal.clock import utcnow
+from portal.domain import audit, worker_tasks
+from portal.domain.worker_tasks import Task
+from portal.extensions import db
+from portal.models import TaskKind, WorkerTask
 from tests.pages import PageClient
 
 BEHIND_ONE = {"trusted_proxies": 1}
@@ -41,3 +48,35 @@ def test_a_test_mail_shows_what_the_server_said(olivia: PageClient) -> None:
 
     assert answer.status_code == 200
     assert "The mail server did not take it" in answer.text
+
+
+# case 85
+def test_a_task_that_was_set_aside_can_be_resumed(app: Flask, olivia: PageClient) -> None:
+    with app.app_context():
+        values = {"kind": TaskKind.CHAIN, "key": "", "deaths": 2, "failures": 0}
+        db.session.execute(
+            sa.insert(WorkerTask).values(due_at=utcnow(), set_aside_at=utcnow(), **values)
+        )
+        db.session.commit()
+    assert "Linking the audit log Set aside" in olivia.page("/admin/doctor").words
+
+    assert olivia.submit("/admin/doctor/chain/resumption").location == "/admin/doctor"
+
+    assert "The worker will try it again." in olivia.page("/admin/doctor").words
+    assert "Linking the audit log" not in olivia.page("/admin/doctor").words
+    with app.app_context():
+        assert "task.resumed" in {event.action for event in audit.latest(5)}
+
+
+# case 85
+def test_a_task_that_fails_again_and_again_is_pointed_out(app: Flask, olivia: PageClient) -> None:
+    with app.app_context():
+        task = Task(TaskKind.RETENTION)
+        worker_tasks.begin(task, now=utcnow())
+        for _ in range(worker_tasks.MANY_FAILURES):
+            worker_tasks.fail(task, "KeyError", now=utcnow())
+
+    page = olivia.page("/admin/doctor").words
+
+    assert "Removing old data Failed 3 times in a row (KeyError)" in page
+    assert "Some fail again and again (retention)" in page

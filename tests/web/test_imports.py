@@ -2,17 +2,33 @@
 
 from collections.abc import Callable
 from io import BytesIO
+from threading import Event, Semaphore
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from limits import RateLimitItemPerHour
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
-from portal.domain import audit, imports
+from portal import sandbox, worker
+from portal.clock import utcnow
+from portal.domain import audit, imports, tables, uploads, worker_tasks
 from portal.domain.imports import CHUNK
-from portal.models import Batch, BatchRow, BatchState, BatchUpload, Invitation, Mail, Role
+from portal.extensions import db
+from portal.models import (
+    Batch,
+    BatchRow,
+    BatchState,
+    BatchUpload,
+    Invitation,
+    Mail,
+    Role,
+    TaskKind,
+    WorkerTask,
+)
 from portal.security import LARGEST_UPLOAD
 from tests.pages import PageClient, words
 from tests.web.conftest import Issue
@@ -217,6 +233,92 @@ def test_a_file_that_is_no_table_is_refused(
     answer = upload(alice, content)
     shown = words(answer) if answer.status_code == 422 else alice.page(answer.location).words
     assert sentence in shown
+
+
+# case 83
+def test_a_workbook_that_is_nested_deeply_is_refused(alice: PageClient) -> None:
+    file = BytesIO()
+    with ZipFile(file, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("xl/workbook.xml", "<a>" * 1_000_000)
+
+    answer = upload(alice, file.getvalue())
+
+    assert "This workbook is too large." in alice.page(answer.location).words
+
+
+# case 83
+@pytest.mark.parametrize("obstacle", ["slow", "busy"])
+def test_a_file_that_cannot_be_read_at_once_is_left_to_the_worker(
+    app: Flask, alice: PageClient, monkeypatch: pytest.MonkeyPatch, obstacle: str
+) -> None:
+    with monkeypatch.context() as patch:
+        if obstacle == "slow":
+            patch.setattr(tables, "HASTY", tables.HASTY._replace(memory=1))
+        else:
+            patch.setattr(sandbox, "_places", Semaphore(0))
+        page = preview(alice)
+    assert "Reading the file" in alice.page(page).words
+
+    with app.app_context():
+        worker.run(Event(), once=True)
+
+    assert "3 Good" in alice.page(page).words
+
+
+# case 83
+def test_a_file_that_takes_the_worker_too_long_has_failed(
+    app: Flask, alice: PageClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "HASTY", tables.HASTY._replace(memory=1))
+    page = preview(alice)
+
+    with app.app_context():
+        [batch] = imports.unread()
+        imports.read(batch, clock=utcnow, limits=tables.PATIENT._replace(memory=1))
+
+    assert "takes too long, or too much memory, to read" in alice.page(page).words
+
+
+def test_one_account_sends_so_many_files_an_hour(
+    alice: PageClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "IMPORTS", RateLimitItemPerHour(1, namespace="few"))
+    assert upload(alice).status_code == 303
+
+    answer = upload(alice)
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "3600")
+    assert "You have sent too many files." in words(answer)
+
+
+# case 85
+def test_an_import_that_was_set_aside_says_so_and_can_be_resumed_or_discarded(
+    app: Flask, alice: PageClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "HASTY", tables.HASTY._replace(memory=1))
+    page = preview(alice)
+    set_aside(app, TaskKind.IMPORT, page.rpartition("/")[2])
+    for address in (page, f"{page}/progress"):
+        assert "This was set aside: twice in a row" in words(alice.get(address))
+
+    resumed = alice.submit(page.replace("imports", "batches") + "/resumption")
+
+    assert (resumed.status_code, resumed.location) == (303, page)
+    assert "set aside" not in alice.page(page).words
+    set_aside(app, TaskKind.IMPORT, page.rpartition("/")[2])
+    assert alice.submit(f"{page}/removal").status_code == 303
+    with app.app_context():
+        assert worker_tasks.troubled() == []
+
+
+def set_aside(app: Flask, kind: TaskKind, id: str) -> None:
+    """As if two workers had died of it."""
+    with app.app_context():
+        values = {"kind": kind, "key": id, "deaths": 2, "failures": 0}
+        db.session.execute(
+            sa.insert(WorkerTask).values(due_at=utcnow(), set_aside_at=utcnow(), **values)
+        )
+        db.session.commit()
 
 
 def test_a_long_file_is_left_to_the_worker(app: Flask, alice: PageClient, ask: Ask) -> None:
