@@ -10,11 +10,12 @@ from portal.domain.errors import (
     NotFound,
     PortalError,
     RegistrationClosed,
+    SessionEnded,
 )
 from portal.forms import Form
 
 # They are about more than the form, and are answered by a page of their own.
-GREATER = (AskedTooOften, LockedOut, NotAllowed, NotFound, RegistrationClosed)
+GREATER = (AskedTooOften, LockedOut, NotAllowed, NotFound, RegistrationClosed, SessionEnded)
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
 from portal.devices import origin
-from portal.domain import departures, people, phones, second_factors, sessions, stories
+from portal.domain import departures, people, phones, second_factors, sessions, stories, tokens
 from portal.domain.errors import BadInput
 from portal.domain.people import Query
+from portal.forms.account import SignOutForm
 from portal.forms.people import PeopleForm, RequirementForm, RoleForm
 from portal.guards import current_account, staff_required
 from portal.models import Role
@@ -81,8 +82,10 @@ def activate(id: UUID) -> ResponseReturnValue:
 @staff_required(Role.ADMIN)
 def end_sessions(id: UUID) -> ResponseReturnValue:
     """Sign somebody out everywhere."""
-    person = people.get(id)
-    people.end_sessions(person, by=current_account(), origin=origin(), now=utcnow())
+    person, end_tokens = people.get(id), bool(SignOutForm().end_tokens.data)
+    people.end_sessions(
+        person, by=current_account(), origin=origin(), now=utcnow(), end_tokens=end_tokens
+    )
     flash(f"{person.username} is signed out everywhere.")
     return redirect(url_for("people.show", id=id), 303)
 
@@ -151,5 +154,7 @@ def _page(id: UUID, form: RoleForm | None = None) -> str:
         has_second_step=second_factors.are_set_up(person),
         is_locked=people.is_locked(person, now=now),
         sessions=sessions.living_of(person.id, now=now),
+        sign_out_form=SignOutForm(formdata=None),
+        living_tokens=tokens.count_living_of(person, now=now),
         story=stories.of_account(person),
     )

@@ -53,11 +53,11 @@ def admin(behind: Flask) -> Account:
 def make_token(admin: Account) -> Make:
     """Makes API tokens."""
 
-    def make(expires_at: datetime | None = None) -> str:
+    def make(expires_at: datetime | None = None, scope: Scope = Scope.SIGN_IN) -> str:
         _, token = tokens.create_api_token(
             by=admin,
             name="the app",
-            scope=Scope.READ,
+            scope=scope,
             expires_at=expires_at,
             origin=factories.device(),
             now=utcnow(),

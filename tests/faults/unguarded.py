@@ -32,6 +32,7 @@ from portal.domain import (
     offers,
     one_device,
     outbox,
+    passwords,
     people,
     previews,
     proofs,
@@ -219,9 +220,11 @@ def owners_counted_first() -> None:
 def password_read_once() -> None:
     """Let in whoever's password fitted when it was looked at, whatever was changed since."""
 
-    def hold(_account: Account, _password: str) -> bool:
-        # Whoever sets a new one holds too, and hashes it after that: some have to hold for longer.
+    def hold(account: Account, _password: str, replacement: str | None) -> bool:
+        # Whoever sets a new one hashes it meanwhile: some have to hold for longer.
         time.sleep(random.uniform(PAUSE, 10 * PAUSE))
+        if replacement is not None:
+            account.password_hash = passwords.hashed(replacement)
         return True
 
     proofs._hold = hold

@@ -199,48 +199,49 @@ PAGES = """
 """
 
 # The JSON dialects look at no cookie: to them everybody above is nobody. Programs show a token: of
-# the scope read, issue or manage; the JWT of an admin; an API token that was revoked; one whose
-# account has become a viewer.
-PROGRAMS = ("nobody", "read", "issue", "manage", "jwt", "revoked", "demoted")
+# the scope read, issue, manage or sign-in; the JWT of an admin; an API token that was revoked; one
+# whose account has become a viewer. Without its header mobile-app, whoever is let in at
+# /mobile/login is told 403.
+PROGRAMS = ("nobody", "read", "issue", "manage", "sign-in", "jwt", "revoked", "demoted")
 DIALECTS = """
-                                                   nobody read issue manage jwt revoked demoted
-    GET  /ping                                        200  200   200    200 200     200     200
-    GET  /api/v1/test                                 200  200   200    200 200     200     200
-    POST /api/v1/admin/register                       400  400   400    400 400     400     400
-    POST /api/v1/admin/login                          400  400   400    400 400     400     400
-    POST /api/v1/admin/logout                         401  400   400    400 200     401     401
-    GET  /api/v1/admin/invitation/generate            401  403   200    200 200     401     401
-    POST /api/v1/admin/invitation/generate            401  403   200    200 200     401     401
-    GET  /api/v1/admin/invitation/history             401  200   200    200 200     401     401
-    GET  /api/v1/admin/invitation/<uuid:id>           401  200   200    200 200     401     401
-    POST /api/v1/admin/invitation/<uuid:id>/revoke    401  403   403    200 200     401     401
-    POST /api/v1/admin/invitation/<uuid:id>/extend    401  403   403    400 400     401     401
-    GET  /api/v1/invitation/<code>                    400  400   400    400 400     400     400
-    POST /api/v1/user/login/<code>                    405  405   405    405 405     405     405
+                                               nobody read issue manage sign-in jwt revoked demoted
+GET  /ping                                        200  200   200    200     200 200     200     200
+GET  /api/v1/test                                 200  200   200    200     200 200     200     200
+POST /api/v1/admin/register                       400  400   400    400     400 400     400     400
+POST /api/v1/admin/login                          400  400   400    400     400 400     400     400
+POST /api/v1/admin/logout                         401  400   400    400     403 200     401     401
+GET  /api/v1/admin/invitation/generate            401  403   200    200     403 200     401     401
+POST /api/v1/admin/invitation/generate            401  403   200    200     403 200     401     401
+GET  /api/v1/admin/invitation/history             401  200   200    200     403 200     401     401
+GET  /api/v1/admin/invitation/<uuid:id>           401  200   200    200     403 200     401     401
+POST /api/v1/admin/invitation/<uuid:id>/revoke    401  403   403    200     403 200     401     401
+POST /api/v1/admin/invitation/<uuid:id>/extend    401  403   403    400     403 400     401     401
+GET  /api/v1/invitation/<code>                    400  400   400    400     400 400     400     400
+POST /api/v1/user/login/<code>                    405  405   405    405     405 405     405     405
 
-    GET  /.well-known/jwks.json                       200  200   200    200 200     200     200
-    POST /v1/login                                    400  400   400    400 400     400     400
-    POST /mobile/login                                403  403   403    403 401     401     401
-    POST /mobile/logout                               403  401   401    401 401     401     401
+GET  /.well-known/jwks.json                       200  200   200    200     200 200     200     200
+POST /v1/login                                    400  400   400    400     400 400     400     400
+POST /mobile/login                                403  401   401    401     403 401     401     401
+POST /mobile/logout                               403  401   401    401     401 401     401     401
 
-    POST /okami/auth/registration                     400  400   400    400 400     400     400
-    POST /okami/auth/sign/in/step1                    400  400   400    400 400     400     400
-    POST /okami/auth/sign/in/step2                    400  400   400    400 400     400     400
-    GET  /okami/auth/sign/in/step3/<token>            401  401   401    401 401     401     401
+POST /okami/auth/registration                     400  400   400    400     400 400     400     400
+POST /okami/auth/sign/in/step1                    400  400   400    400     400 400     400     400
+POST /okami/auth/sign/in/step2                    400  400   400    400     400 400     400     400
+GET  /okami/auth/sign/in/step3/<token>            401  401   401    401     401 401     401     401
 
-    GET  /usermgmt/check-username/<username>          200  200   200    200 200     200     200
-    GET  /usermgmt/check-email/<email>                400  400   400    400 400     400     400
-    POST /usermgmt/signup                             400  400   400    400 400     400     400
-    POST /usermgmt/login                              400  400   400    400 400     400     400
-    POST /usermgmt/refresh-token                      401  400   400    400 400     400     400
-    POST /usermgmt/get-password-reset-code            400  400   400    400 400     400     400
-    POST /usermgmt/verify/password-reset              400  400   400    400 400     400     400
-    POST /usermgmt/verify/mail                        400  400   400    400 400     400     400
-    POST /usermgmt/verify/email                       400  400   400    400 400     400     400
-    PUT  /usermgmt/reset-password                     400  400   400    400 400     400     400
-    PUT  /usermgmt/password-reset                     400  400   400    400 400     400     400
-    PUT  /usermgmt/avatar-upload                      401  401   401    401 401     401     401
-    GET  /usermgmt/avatar-storage/<image_file>        404  404   404    404 404     404     404
+GET  /usermgmt/check-username/<username>          200  200   200    200     200 200     200     200
+GET  /usermgmt/check-email/<email>                400  400   400    400     400 400     400     400
+POST /usermgmt/signup                             400  400   400    400     400 400     400     400
+POST /usermgmt/login                              400  400   400    400     400 400     400     400
+POST /usermgmt/refresh-token                      401  400   400    400     400 400     400     400
+POST /usermgmt/get-password-reset-code            400  400   400    400     400 400     400     400
+POST /usermgmt/verify/password-reset              400  400   400    400     400 400     400     400
+POST /usermgmt/verify/mail                        400  400   400    400     400 400     400     400
+POST /usermgmt/verify/email                       400  400   400    400     400 400     400     400
+PUT  /usermgmt/reset-password                     400  400   400    400     400 400     400     400
+PUT  /usermgmt/password-reset                     400  400   400    400     400 400     400     400
+PUT  /usermgmt/avatar-upload                      401  401   401    401     401 401     401     401
+GET  /usermgmt/avatar-storage/<image_file>        404  404   404    404     404 404     404     404
 """
 
 
