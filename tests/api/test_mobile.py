@@ -184,6 +184,22 @@ def test_the_token_of_somebody_who_is_no_admin_any_more_is_not_valid(
     assert refusal(phone.login(member.username)) == BAD_TOKEN
 
 
+# case 92
+@pytest.mark.parametrize("scope", [Scope.READ, Scope.ISSUE, Scope.MANAGE])
+def test_a_token_that_may_not_sign_people_in_guesses_nobodys_password(
+    program: Program, make_token: Make, member: Account, scope: Scope
+) -> None:
+    robot = Phone(program, make_token(scope=scope))
+
+    assert refusal(robot.login(member.username)) == BAD_TOKEN
+    for _ in range(11):
+        assert refusal(robot.login(member.username, "wrong")) == BAD_TOKEN
+
+    db.session.expire_all()
+    assert (member.failed_sign_ins, member.deactivated_at) == (0, None)
+    assert success(Phone(program, make_token()).login(member.username))
+
+
 @pytest.mark.parametrize("app", ["", "web-application", "mobile-application2"])
 def test_the_app_has_to_name_itself(phone: Phone, member: Account, app: str) -> None:
     phone.headers["mobile-app"] = app

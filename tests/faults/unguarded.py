@@ -25,6 +25,7 @@ from portal.domain import (
     attempts,
     audit,
     chain,
+    confirmations,
     credentials,
     departures,
     invitations,
@@ -228,6 +229,32 @@ def password_read_once() -> None:
         return True
 
     proofs._hold = hold
+
+
+def guesses_counted_afterwards() -> None:
+    """Look whether a try is left within the session, evaluate, then count."""
+
+    def require_password(
+        account: Account,
+        password: str,
+        *,
+        session: Session,
+        origin: Origin,
+        now: datetime,
+        **_: Any,
+    ) -> None:
+        name = confirmations.name_of_tries(account)
+        attempt = attempts.SignIn(name, origin, device_is_known=False)
+        if attempt.is_spent(now=now):
+            raise LockedOut(now)
+        _let_go()
+        time.sleep(PAUSE)
+        try:
+            proofs.evaluate(attempt, account, password, now)
+        finally:
+            attempt.reserve(now=now)
+
+    confirmations.require_password = require_password
 
 
 def revocation_looked_up_first() -> None:
@@ -437,6 +464,7 @@ NAIVE: dict[str, Callable[[], None]] = {
         email_read_then_written,
         owners_counted_first,
         password_read_once,
+        guesses_counted_afterwards,
         revocation_looked_up_first,
         step_read_then_written,
         code_read_then_used,

@@ -10,7 +10,7 @@ from portal.clock import utcnow
 from portal.domain import accounts, signed_tokens, tokens
 from portal.domain.invitations import Terms, issue
 from portal.extensions import db
-from portal.guards import guard_of
+from portal.guards import guard_of, scope_of
 from portal.models import Account, Role, Scope
 from tests import factories
 from tests.pages import PageClient
@@ -429,6 +429,40 @@ def test_programs_are_answered_as_the_table_says(
         headers = authorise(name)
         answered[address] = client.open(fill(rule), method=method, headers=headers).status_code
     assert answered == expected
+
+
+# case 92
+def test_every_view_that_takes_an_api_token_names_the_scope_it_needs(
+    app: Flask, authorise: Callable[[str], dict[str, str]], fill: Callable[[str], str]
+) -> None:
+    """Where one that was made is answered otherwise than one that was made up, a scope decides."""
+    app_headers = {"mobile-app": "mobile-application"}
+    tokens = {scope: authorise(scope) for scope in Scope}
+    for address in column(DIALECTS, PROGRAMS, "nobody") | column(PAGES, PEOPLE, "stranger"):
+        method, rule = address.split()
+        needed = scope_of(app.view_functions[endpoint_of(app, method, rule)])
+
+        def answer(headers: dict[str, str], url: str = fill(rule), how: str = method) -> int:
+            client = app.test_client()
+            with client.open(url, method=how, headers=app_headers | headers) as answered:
+                return answered.status_code
+
+        made_up = answer({"Authorization": f"Bearer inv_{'x' * 43}"})
+        answers = {scope: answer(tokens[scope]) for scope in Scope}
+        if needed is None:
+            assert set(answers.values()) == {made_up}, f"{address} names no scope"
+        else:
+            let_in = {scope for scope in Scope if answers[scope] not in {401, 403}}
+            assert let_in == {scope for scope in Scope if needed in scope.includes}, address
+
+
+def endpoint_of(app: Flask, method: str, rule: str) -> str:
+    """The view that answers."""
+    return next(
+        known.endpoint
+        for known in app.url_map.iter_rules()
+        if known.rule == rule and method in (known.methods or set())
+    )
 
 
 # --- Guards ---
