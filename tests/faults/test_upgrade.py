@@ -233,10 +233,10 @@ def sign_in_on_a_phone(owner: UUID, device: str, client: str, at: datetime) -> N
 
 def write_account(name: str, role: Role, **values: Any) -> UUID:
     """An account of the previous release."""
-    id = uuid4()
+    account = uuid4()
     write(
         Account,
-        id=id,
+        id=account,
         email=f"{name}@example.org",
         username=name,
         username_key=name,
@@ -245,7 +245,7 @@ def write_account(name: str, role: Role, **values: Any) -> UUID:
         created_at=NOW,
         **values,
     )
-    return id
+    return account
 
 
 # case 92
