@@ -31,6 +31,7 @@ STATUS: dict[type[PortalError], int] = {
     errors.NotFound: 404,
     errors.SignInRequired: 401,
     errors.SignInAgain: 401,
+    errors.SessionEnded: 401,
     errors.SecondFactorDue: 403,
     errors.CodeRequired: 401,
     errors.TokenMissing: 401,
@@ -127,8 +128,8 @@ def _with_headers(response: Response, error: Exception) -> Response:
 def _for_people(error: Exception, status: int) -> Response:
     if isinstance(error, errors.SecondFactorDue):
         return _elsewhere(url_for("second_factors.index"))
-    if isinstance(error, errors.SignInAgain):
-        flash("Please sign in again first: this changes how you sign in.")
+    if isinstance(error, (errors.SignInAgain, errors.SessionEnded)):
+        flash(str(error), "warn")
     if isinstance(error, errors.SignInRequired):
         return _elsewhere(_login_url(error))
     if isinstance(error, errors.CodeRequired):
@@ -168,7 +169,7 @@ def _login_url(error: errors.SignInRequired) -> str:
     """The sign-in page, which leads back to the page that was asked for."""
     if request.method != "GET" or not _wants_page():
         changing = isinstance(error, errors.SignInAgain)
-        return url_for("auth.login", next=url_for("second_factors.index") if changing else None)
+        return url_for("auth.login", next=url_for(".index") if changing else None)
     if request.path.startswith(url_for("auth.login")):  # a second step whose first is forgotten
         return url_for("auth.login")
     query = "?" + urlencode(request.args) if request.args else ""

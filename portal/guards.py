@@ -39,8 +39,8 @@ def public(view: View) -> View:
     return _mark(view, lambda: None)
 
 
-def staff_required(role: Role = Role.VIEWER) -> Callable[[View], View]:
-    """Only staff of at least this role may call this."""
+def staff_required(role: Role = Role.VIEWER, *, fresh: bool = False) -> Callable[[View], View]:
+    """Only staff of at least this role may call this; `fresh`, if they signed in lately."""
 
     def guard() -> None:
         if not current_user.is_authenticated:
@@ -49,6 +49,8 @@ def staff_required(role: Role = Role.VIEWER) -> Callable[[View], View]:
             raise NotAllowed
         if second_factors.are_due(current_account()):
             raise SecondFactorDue
+        if fresh and not is_sign_in_fresh():
+            raise SignInAgain
 
     return lambda view: _mark(view, guard)
 
@@ -67,10 +69,9 @@ def fresh_sign_in_required(view: View) -> View:
     """Only whoever signed in a short while ago may call this: it changes how they sign in."""
 
     def guard() -> None:
-        signed_in = current_session()
-        if signed_in is None:
+        if not current_user.is_authenticated:
             raise SignInRequired
-        if utcnow() - signed_in.created_at > FRESH:
+        if not is_sign_in_fresh():
             raise SignInAgain
 
     return _mark(view, guard)
@@ -103,20 +104,27 @@ def bearer_required(scope: Scope) -> Callable[[View], View]:
         kind, _, token = current.request().environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if kind.lower() != "bearer":
             raise SignInRequired
-        g.bearer = tokens.bearer(token.strip(), now=utcnow())
-        if g.bearer.scope.rank < scope.rank:
+        g.bearer = tokens.bearer(token.strip(), address=request.remote_addr or "", now=utcnow())
+        if not g.bearer.may(scope):
             raise NotAllowed("This token may not do that.")
 
-    return lambda view: _mark(view, guard)
+    return lambda view: _mark(view, guard, scope)
 
 
-def api_token_required(view: View) -> View:
-    """Only a program with an API token, in `Authorization` with or without `Bearer`, may call."""
+def api_token_required(scope: Scope) -> Callable[[View], View]:
+    """Only a program with an API token of this scope may call this.
+
+    It stands in `Authorization`, with or without `Bearer`. Any other is as good as none here: the
+    dialect has no words for what is beyond a token.
+    """
 
     def guard() -> None:
-        g.bearer = tokens.api_token(shown_token(), now=utcnow())
+        address = request.remote_addr or ""
+        g.bearer = tokens.api_token(shown_token(), address=address, now=utcnow())
+        if not g.bearer.may(scope):
+            raise SignInRequired
 
-    return _mark(view, guard)
+    return lambda view: _mark(view, guard, scope)
 
 
 def token_required(kind: Kind) -> Callable[[View], View]:
@@ -157,9 +165,22 @@ def current_account() -> Account:
     return account
 
 
+def account_session() -> Session:
+    """The session of the account that is signed in; only behind a guard that asks for one."""
+    signed_in = current_session()
+    assert signed_in is not None  # noqa: S101 - a guard stands before every caller
+    return signed_in
+
+
 def current_session() -> Session | None:
     """The session of the account that is signed in, if any."""
     return current_user._get_current_object() if current_user.is_authenticated else None
+
+
+def is_sign_in_fresh() -> bool:
+    """Whether whoever is signed in did so a short while ago."""
+    signed_in = current_session()
+    return signed_in is not None and utcnow() - signed_in.created_at <= FRESH
 
 
 def current_invitee() -> Session | None:
@@ -186,8 +207,13 @@ def guard_of(view: object) -> Callable[[], None] | None:
     return getattr(view, "guard", None)
 
 
-def _mark(view: View, guard: Callable[[], None]) -> View:
-    view.guard = guard  # type: ignore[attr-defined]
+def scope_of(view: object) -> Scope | None:
+    """What an API token has to be good for to call a view; None where none is taken."""
+    return getattr(view, "scope", None)
+
+
+def _mark(view: View, guard: Callable[[], None], scope: Scope | None = None) -> View:
+    view.guard, view.scope = guard, scope  # type: ignore[attr-defined]
     return view
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 WARNINGS = (
     *("new_sign_in", "password_changed", "second_factor_app_added", "second_factor_app_removed"),
     *("second_factor_passkey_added", "second_factor_passkey_removed"),
-    "second_factor_codes_renewed",
+    *("second_factor_codes_renewed", "api_token_created"),
 )
 
 
@@ -74,6 +74,7 @@ ENGLISH = Language(
         "second_factor_passkey_added": "A passkey was added to your account at {site}",
         "second_factor_passkey_removed": "A passkey was removed from your account at {site}",
         "second_factor_codes_renewed": "New recovery codes for your account at {site}",
+        "api_token_created": "A new API token for your account at {site}",
         "second_factor_all_removed": "The second step of your account at {site} was removed",
         "deactivated": "Your account at {site} was deactivated",
         "account_exists": "You have an account at {site}",
@@ -120,6 +121,11 @@ ENGLISH = Language(
             "Ten new recovery codes were made for your account at {site}. Those from before are"
             " good for nothing now."
         ),
+        "api_token_created": (
+            "An API token was made for your account at {site} on {moment}. It ends in {hint}, and"
+            " its scope is “{scope}”. Programs that show it act in your name until it expires, or"
+            " until you revoke it on the page “API tokens”."
+        ),
         "second_factor_all_removed": (
             "An owner of {site} removed the app, the passkeys and the recovery codes of your"
             " account: your password alone opens it now.\n\nIf you did not ask for that, tell the"
@@ -153,9 +159,9 @@ ENGLISH = Language(
     ask="Ask for a new invitation",
     unexpected="If you did not expect this mail, you need not do anything.",
     if_not_you=(
-        "If that was not you, choose a new password now: that ends every session. Then look in your"
-        " account, under “How you sign in”, for what is not yours, or ask the people who run {site}"
-        " for help."
+        "If that was not you, choose a new password now: that ends every session and every API"
+        " token. Then look in your account, under “How you sign in”, for what is not yours, or ask"
+        " the people who run {site} for help."
     ),
     short_lived="The code is good for ten minutes.",
     ask_nobody="Nobody who works here will ever ask you for it.",
@@ -188,6 +194,7 @@ INDONESIAN = Language(
         "second_factor_passkey_added": "Kunci sandi ditambahkan ke akun Anda di {site}",
         "second_factor_passkey_removed": "Kunci sandi dihapus dari akun Anda di {site}",
         "second_factor_codes_renewed": "Kode pemulihan baru untuk akun Anda di {site}",
+        "api_token_created": "Token API baru untuk akun Anda di {site}",
         "second_factor_all_removed": "Langkah kedua akun Anda di {site} telah dihapus",
         "deactivated": "Akun Anda di {site} telah dinonaktifkan",
         "account_exists": "Anda sudah memiliki akun di {site}",
@@ -234,6 +241,11 @@ INDONESIAN = Language(
             "Sepuluh kode pemulihan baru dibuat untuk akun Anda di {site}. Kode yang lama tidak"
             " berlaku lagi."
         ),
+        "api_token_created": (
+            "Sebuah token API dibuat untuk akun Anda di {site} pada {moment}. Token itu berakhiran"
+            " {hint}, dan cakupannya “{scope}”. Program yang memakainya bertindak atas nama Anda"
+            " sampai token itu kedaluwarsa, atau sampai Anda mencabutnya di halaman “API tokens”."
+        ),
         "second_factor_all_removed": (
             "Seorang pemilik {site} menghapus aplikasi, kunci sandi, dan kode pemulihan akun Anda:"
             " kini kata sandi saja sudah cukup untuk masuk.\n\nJika Anda tidak memintanya, segera"
@@ -268,9 +280,9 @@ INDONESIAN = Language(
     ask="Minta undangan baru",
     unexpected="Jika Anda tidak mengharapkan surel ini, abaikan saja.",
     if_not_you=(
-        "Jika bukan Anda, segera pilih kata sandi baru: semua sesi akan berakhir. Lalu periksa di"
-        " akun Anda, pada “How you sign in”, apa yang bukan milik Anda, atau mintalah bantuan"
-        " pengelola {site}."
+        "Jika bukan Anda, segera pilih kata sandi baru: semua sesi dan token API akan berakhir."
+        " Lalu periksa di akun Anda, pada “How you sign in”, apa yang bukan milik Anda, atau"
+        " mintalah bantuan pengelola {site}."
     ),
     short_lived="Kode berlaku selama sepuluh menit.",
     ask_nobody="Tidak seorang pun dari kami akan pernah memintanya kepada Anda.",

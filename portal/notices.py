@@ -70,10 +70,13 @@ def _message(kind: str, language: Language) -> str:
 
 
 def _values(notice: Notice, language: Language) -> dict[str, str]:
-    session = notice.session
+    session, api_token = notice.session, notice.api_token
+    made = session or api_token
     return {
         "site": settings.site_name,
         "client": browser(session.client) if session else "",
         "address": (session.address if session else None) or "?",
-        "moment": language.moment(session.created_at) if session else "",
+        "moment": language.moment(made.created_at) if made else "",
+        "hint": api_token.hint if api_token else "",
+        "scope": api_token.scope if api_token else "",
     }

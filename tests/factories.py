@@ -12,7 +12,7 @@ from portal.domain.invitations import Terms
 from portal.domain.origin import Origin
 from portal.extensions import db
 from portal.lookups import adopted
-from portal.models import Account, Batch, Invitation, Mail, Role, Status
+from portal.models import Account, Batch, Invitation, Mail, Role, Session, Status
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"
@@ -42,6 +42,11 @@ def staff(role: Role, username: str, now: datetime = NOW) -> Account:
     account.role = role
     db.session.commit()
     return account
+
+
+def session_of(account: Account, now: datetime = NOW) -> Session:
+    """A browser in which an account is signed in."""
+    return accounts.start_session(account, origin=device(), now=now)
 
 
 def newcomer(username: str = "mia", now: datetime = NOW, **changes: Any) -> Account:

@@ -20,12 +20,13 @@ from portal.domain import (
     passkeys,
     resets,
     second_factors,
+    tokens,
     verification,
 )
 from portal.domain.profiles import Profile
 from portal.extensions import db
 from portal.languages import LANGUAGES, WARNINGS
-from portal.models import Account, Mail, MailState, Verification
+from portal.models import Account, Mail, MailState, Role, Scope, Session, Verification
 from tests import factories
 from tests.authenticators import Authenticator, app_of
 from tests.factories import NOW, PASSWORD, device
@@ -78,19 +79,31 @@ def everything_happens(language: str) -> Account:
     members.sign_up(email=mia.email, password=PASSWORD, origin=device(), now=NOW)
     resets.request("mia", origin=device(), now=NOW)
     for _ in range(2):
-        accounts.sign_in("mia", PASSWORD, origin=device(), now=NOW)
-    credentials.request_new_email(mia, "new@example.org", PASSWORD, origin=device(), now=NOW)
+        here = accounts.sign_in("mia", PASSWORD, origin=device(), now=NOW)
+    credentials.request_new_email(
+        mia, "new@example.org", PASSWORD, session=here, origin=device(), now=NOW
+    )
     _, token = factories.sent_to("new@example.org")
     mailer.send_due()
     credentials.confirm_new_email_by_link(token, origin=device(), now=NOW)
-    change_how_to_sign_in(mia)
+    change_how_to_sign_in(mia, here)
+    make_api_token(mia)
     second_factors.remove_all(mia, by=olivia, origin=device(), now=NOW)
     departures.deactivate(mia, by=olivia, origin=device(), now=NOW)
     mailer.send_due()
     return mia
 
 
-def change_how_to_sign_in(mia: Account) -> None:
+def make_api_token(mia: Account) -> None:
+    """Mia, who runs the portal with the others by now, makes an API token."""
+    mia.role = Role.ADMIN
+    tokens.create_api_token(
+        by=mia, name="cron", scope=Scope.READ, expires_at=None, origin=device(), now=NOW
+    )
+    mailer.send_due()
+
+
+def change_how_to_sign_in(mia: Account, session: Session) -> None:
     """All that somebody else, at her open browser, could do to let themselves in for good."""
     here, now = device(), NOW
     app_of(mia)
@@ -100,7 +113,7 @@ def change_how_to_sign_in(mia: Account) -> None:
     answer = Authenticator("https://party.example.org", "party.example.org").create(options)
     passkeys.add(mia, answer, name="", origin=here, now=now)
     passkeys.remove(passkeys.of(mia)[0].id, by=mia, origin=here, now=now)
-    credentials.change_password(mia, PASSWORD, f"{PASSWORD}!", keeps=None, origin=here, now=now)
+    credentials.change_password(mia, PASSWORD, f"{PASSWORD}!", keeps=session, origin=here, now=now)
 
 
 @pytest.mark.parametrize("language", ["en", "id"])

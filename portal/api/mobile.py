@@ -1,7 +1,7 @@
 """The dialect of the former mobile service, to the letter of its document.
 
-Apps show an API token that staff made in the portal; an account is on one device at a time. The
-contract is `contracts/mobile-login.md`.
+Apps show an API token that staff made in the portal, of the scope `sign-in`; an account is on one
+device at a time. The contract is `contracts/mobile-login.md`.
 """
 
 from flask import Blueprint, Response, request
@@ -13,6 +13,7 @@ from portal.domain import accounts, errors, one_device, signed_tokens
 from portal.domain.errors import NotAllowed
 from portal.domain.origin import Origin
 from portal.guards import api_token_required, current_bearer, token_required, token_session
+from portal.models import Scope
 
 blueprint = Blueprint("mobile", __name__, url_prefix="/mobile")
 
@@ -67,7 +68,7 @@ def require_app() -> None:
 
 
 @blueprint.post("/login")
-@api_token_required
+@api_token_required(Scope.SIGN_IN)
 def login() -> Response:
     """Sign in on this device, for a day."""
     sent, now = schemas.body(schemas.Login), utcnow()

@@ -39,13 +39,20 @@ SECURITY: dict[str, Json] = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "inv_…",
-        "description": "Made by staff in the portal, for the scope read, issue or manage.",
+        "description": (
+            "Made by staff in the portal, for one scope. read: see one's own invitations. issue:"
+            " read, and issue codes. manage: issue, and revoke and extend. sign-in: sign people in"
+            " at /mobile/login, and nothing else. x-scope of an operation says which it needs. A"
+            " token may never do more than the account that made it may at that moment."
+        ),
     },
     "mobileToken": {
         "type": "apiKey",
         "in": "header",
         "name": "Authorization",
-        "description": "/mobile: an API token, or to sign out the token of the sign-in.",
+        "description": (
+            "/mobile: an API token of the scope sign-in, or to sign out the token of the sign-in."
+        ),
     },
     "sadhelxAccess": {
         "type": "http",

@@ -9,6 +9,7 @@ from portal.api.answers import NOTHING, TEXT, TIME, UUID, Schema, plain, record,
 from portal.api.operations import INVITATIONS, Dialect, Operation
 from portal.api.reference import locked, weak
 from portal.domain import errors
+from portal.models import Scope
 
 JSON = "application/json"
 SECONDS: Schema = {"type": "integer"}
@@ -150,6 +151,7 @@ OPERATIONS = (
             MOBILE_SUCCESS | {"name": "name", "token": JWT},
         ),
         dialect=MOBILE,
+        scope=Scope.SIGN_IN,
         security=({"mobileToken": []},),
         headers=(APP, optional(DEVICE)),
         body=schemas.Login,

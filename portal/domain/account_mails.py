@@ -12,9 +12,10 @@ from sqlalchemy.orm import joinedload
 from portal.domain import verification
 from portal.domain.errors import NotFound
 from portal.extensions import db
-from portal.models import Account, Mail, Session
+from portal.models import Account, ApiToken, Mail, Session
 
 NEW_SIGN_IN = "new_sign_in"
+NEW_API_TOKEN = "api_token_created"  # noqa: S105 - a kind of mail
 ABOUT_ACCOUNTS = (
     "account_exists",
     "email_changed",
@@ -31,7 +32,7 @@ ABOUT_ACCOUNTS = (
 
 @dataclass(frozen=True)
 class Notice:
-    """An account, and what there is to say to it: a code and a link's token, or a new session.
+    """An account, and what there is to say to it: a code and a link's token, or what is new.
 
     The link leads to the page of the `dialect` that asked for it.
     """
@@ -41,6 +42,7 @@ class Notice:
     token: str = ""
     expires_at: datetime | None = None
     session: Session | None = None
+    api_token: ApiToken | None = None
     dialect: str | None = None
 
     @property
@@ -78,6 +80,13 @@ def _notice(mail: Mail) -> Notice | None:
             .options(joinedload(Session.account))
         ).first()
         return Notice(session.account, session=session) if session and session.account else None
+    if mail.kind == NEW_API_TOKEN:
+        api_token = db.session.scalars(
+            sa.select(ApiToken)
+            .where(ApiToken.id == mail.about_id)
+            .options(joinedload(ApiToken.account))
+        ).first()
+        return Notice(api_token.account, api_token=api_token) if api_token else None
     if mail.kind in ABOUT_ACCOUNTS:
         account = db.session.get(Account, mail.about_id, populate_existing=True)
         return Notice(account) if account else None

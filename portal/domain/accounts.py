@@ -11,7 +11,9 @@ from sqlalchemy.exc import IntegrityError
 
 from portal.config import settings
 from portal.domain import (
+    attempts,
     audit,
+    confirmations,
     emails,
     names,
     outbox,
@@ -21,13 +23,13 @@ from portal.domain import (
     second_factors,
     serials,
     sessions,
+    tokens,
 )
 from portal.domain.attempts import SignIn
 from portal.domain.errors import (
     AccountDeactivated,
     AccountTaken,
     EmailUnconfirmed,
-    InvalidCredentials,
     RegistrationClosed,
     SecondFactorRequired,
 )
@@ -66,6 +68,9 @@ def register(
     if mode == "invite" and not invitation_code:
         raise RegistrationClosed
     account = _new_staff(email, username, password, now)
+    if mode == "invite" and invitation_code:
+        redemptions.require_known(invitation_code, origin=origin, now=now)
+    account.password_hash = passwords.hashed(password)
     try:
         if mode == "first" and _claim_ownership(now):
             add(account, Role.OWNER)
@@ -87,6 +92,7 @@ def create_owner(
 ) -> Account:
     """Add an owner from the command line, whoever came first. Raises as `register` does."""
     account = _new_staff(email, username, password, now)
+    account.password_hash = passwords.hashed(password)
     try:
         _claim_ownership(now)
         add(account, Role.OWNER)
@@ -154,6 +160,8 @@ def first_step(
     attempt = SignIn(names.key(identity), origin, device_is_known)
     account = proofs.prove(attempt, account, password, now)
     require_open(account)
+    # Whoever took a session over, and guessed there, must not keep the owner from new passwords.
+    attempts.forgive_sign_ins([confirmations.name_of_tries(account)], [])
     if account.failed_sign_ins:
         account.failed_sign_ins = 0
     return account, second_factors.are_set_up(account, has_passkey=has_passkey)
@@ -171,17 +179,6 @@ def attempt_at(identity: str, account: Account | None, origin: Origin) -> SignIn
     """A try of this device at the password of whoever `identity` is."""
     known = account is not None and sessions.knows_device(account.id, origin)
     return SignIn(names.key(identity), origin, known)
-
-
-def require_password(account: Account, password: str, *, origin: Origin, now: datetime) -> None:
-    """Have somebody who is signed in show the password again, before what cannot be undone.
-
-    Raises `LockedOut` and `InvalidCredentials`.
-    """
-    try:
-        proofs.prove(SignIn(str(account.id), origin, device_is_known=True), account, password, now)
-    except InvalidCredentials as error:
-        raise InvalidCredentials("Your password is not right.") from error
 
 
 def start_session(
@@ -217,9 +214,16 @@ def sign_out(session: Session | Living, *, origin: Origin, now: datetime) -> Non
     db.session.commit()
 
 
-def sign_out_elsewhere(session: Session, *, origin: Origin, now: datetime) -> int:
-    """End every other session of the account; return how many there were."""
+def sign_out_elsewhere(
+    session: Session, *, origin: Origin, now: datetime, end_tokens: bool = False
+) -> int:
+    """End every other session of the account; return how many there were.
+
+    With `end_tokens` its API tokens end as well.
+    """
     ended = sessions.revoke_others_of(session, now=now)
+    if end_tokens and session.account:
+        tokens.revoke_all_of(session.account, by=session.account, origin=origin, now=now)
     audit.record("sessions.closed", now=now, origin=origin, actor=session.account_id, count=ended)
     db.session.commit()
     return ended
@@ -257,7 +261,10 @@ _BY_KEY_AT_DEVICE = LookUp(
 
 
 def new(email: str, username: str, password: str, now: datetime) -> Account:
-    """An account that is not stored yet. Raises `BadInput`, `InvalidEmail`, `WeakPassword`."""
+    """An account that is neither stored yet nor has its password's hash: that is made last.
+
+    Raises `BadInput`, `InvalidEmail`, `WeakPassword`.
+    """
     username = names.username(username)
     address = emails.normalise(email)
     passwords.require_strong(password)
@@ -266,7 +273,6 @@ def new(email: str, username: str, password: str, now: datetime) -> Account:
         email=address,
         username=username,
         username_key=names.key(username),
-        password_hash=passwords.hashed(password),
         created_at=now,
         language=settings.locale,
     )

@@ -7,11 +7,13 @@ from sqlalchemy.exc import IntegrityError
 from portal.domain import (
     accounts,
     audit,
+    confirmations,
     emails,
     members,
     outbox,
     passwords,
     sessions,
+    tokens,
     verification,
 )
 from portal.domain.errors import AccountTaken, VerificationRefused
@@ -25,24 +27,24 @@ def change_password(
     current: str,
     new: str,
     *,
-    keeps: Session | None,
+    keeps: Session,
     origin: Origin,
     now: datetime,
+    end_tokens: bool = False,
 ) -> int:
-    """Set a new password; every session but `keeps` ends. Return how many did.
+    """Set a new password within the session `keeps`; every other one ends. Return how many did.
 
-    Raises `WeakPassword`, and as `accounts.require_password` does.
+    With `end_tokens` the account's API tokens end as well. Raises `WeakPassword`, and as
+    `confirmations.require_password` does.
     """
     passwords.require_strong(new)
-    hashed = passwords.hashed(new)  # before anything is locked, for it takes long
-    accounts.require_password(account, current, origin=origin, now=now)
-    account.password_hash = hashed
-    verification.void(account.id, now=now)
-    ended = (
-        sessions.revoke_others_of(keeps, now=now)
-        if keeps
-        else sessions.revoke_all_of(account.id, now=now)
+    confirmations.require_password(
+        account, current, session=keeps, origin=origin, now=now, replacement=new
     )
+    verification.void(account.id, now=now)
+    ended = sessions.revoke_others_of(keeps, now=now)
+    if end_tokens:
+        tokens.revoke_all_of(account, by=account, origin=origin, now=now)
     outbox.queue("password_changed", to=account.email, about=account.id, now=now)
     audit.record("password.changed", now=now, origin=origin, actor=account.id, subject=account.id)
     db.session.commit()
@@ -50,16 +52,22 @@ def change_password(
 
 
 def request_new_email(
-    account: Account, email: str, password: str, *, origin: Origin, now: datetime
+    account: Account,
+    email: str,
+    password: str,
+    *,
+    session: Session,
+    origin: Origin,
+    now: datetime,
 ) -> str:
     """Mail a code and a link to the new address, which changes nothing yet; return it as stored.
 
     An address of another account is written to as well, but not with a code: nobody learns of it.
-    Raises `InvalidEmail`, `AskedTooOften`, and as `accounts.require_password` does.
+    Raises `InvalidEmail`, `AskedTooOften`, and as `confirmations.require_password` does.
     """
     email = emails.normalise(email)
     verification.require_patience(origin, now=now)
-    accounts.require_password(account, password, origin=origin, now=now)
+    confirmations.require_password(account, password, session=session, origin=origin, now=now)
     other = accounts.find(email)
     if other is None:
         verification.send(account, Purpose.NEW_EMAIL, email=email, now=now)

@@ -8,7 +8,16 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from portal.domain import accounts, audit, chain, invitations, outbox, sessions, verification
+from portal.domain import (
+    audit,
+    chain,
+    confirmations,
+    invitations,
+    outbox,
+    sessions,
+    tokens,
+    verification,
+)
 from portal.domain.errors import LastOwner, NotAllowed
 from portal.domain.origin import Origin
 from portal.extensions import db
@@ -31,7 +40,8 @@ from portal.models import (
 
 
 def deactivate(account: Account, *, by: Account, origin: Origin, now: datetime) -> int:
-    """Switch an account off: its sessions and staff codes end, its mailbox hears of it.
+    """Switch an account off: sessions, API tokens and staff codes end, its mailbox hears of it.
+
 
     Return how many codes those were. Raises `NotAllowed`, `LastOwner`.
     """
@@ -42,6 +52,7 @@ def deactivate(account: Account, *, by: Account, origin: Origin, now: datetime) 
     require_another_owner(account)
     account.deactivated_at = now
     sessions.revoke_all_of(account.id, now=now)
+    tokens.revoke_all_of(account, by=by, origin=origin, now=now)
     verification.void(account.id, now=now)
     withdrawn = invitations.withdraw(account, by=by, origin=origin, now=now)
     outbox.queue("deactivated", to=account.email, about=account.id, now=now)
@@ -51,13 +62,17 @@ def deactivate(account: Account, *, by: Account, origin: Origin, now: datetime) 
 
 
 def reactivate(account: Account, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Switch an account on again, with all its tries and no session. Raises `NotAllowed`."""
+    """Switch an account on again, with all its tries, no session and no API token.
+
+    Raises `NotAllowed`.
+    """
     _require_may_keep_out(by, account)
     if account.deactivated_at is None:
         return
     account.deactivated_at, account.failed_sign_ins = None, 0
-    # A passkey that was being looked at while it was switched off may have opened one.
+    # What was under way while it was switched off may have made one.
     sessions.revoke_all_of(account.id, now=now)
+    tokens.revoke_all_of(account, by=by, origin=origin, now=now)
     audit.record("account.reactivated", now=now, origin=origin, actor=by.id, subject=account.id)
     db.session.commit()
 
@@ -67,12 +82,14 @@ def may_manage(by: Account, account: Account) -> bool:
     return by.may(Role.OWNER) or (by.may(Role.ADMIN) and by.role.rank > account.role.rank)
 
 
-def erase(account: Account, password: str, *, origin: Origin, now: datetime) -> None:
+def erase(
+    account: Account, password: str, *, session: Session, origin: Origin, now: datetime
+) -> None:
     """Delete one's own account: the person is gone, what they did stays under the account's id.
 
-    Raises `LastOwner`, and as `accounts.require_password` does.
+    Raises `LastOwner`, and as `confirmations.require_password` does.
     """
-    accounts.require_password(account, password, origin=origin, now=now)
+    confirmations.require_password(account, password, session=session, origin=origin, now=now)
     db.session.commit()  # who waits for ownership must hold nothing others wait for
     wait_for_ownership(account)
     require_another_owner(account)
@@ -150,6 +167,7 @@ def _delete_belongings(account: Account) -> None:
         Mail.recipient == account.email,
         Mail.about_id == account.id,
         Mail.about_id.in_(of_account),
+        Mail.about_id.in_(sa.select(ApiToken.id).where(ApiToken.account_id == account.id)),
         Mail.about_id.in_(sa.select(Verification.id).where(Verification.account_id == account.id)),
     )
     for rows in (

@@ -302,7 +302,14 @@ class SignInAgain(SignInRequired):
     """Somebody is signed in, but not lately enough for what they want to change."""
 
     name = "sign_in_again"
-    message = "Please sign in again first."
+    message = "Please sign in again first: only a fresh sign-in may change this."
+
+
+class SessionEnded(SignInRequired):
+    """Too many wrong passwords were entered within a session, and it was ended."""
+
+    name = "session_ended"
+    message = "Too many wrong passwords: you are signed out here. Please sign in again."
 
 
 class EmailUnconfirmed(PortalError):

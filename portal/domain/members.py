@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy.exc import IntegrityError
 
 from portal.config import settings
-from portal.domain import accounts, audit, names, outbox, redemptions, verification
+from portal.domain import accounts, audit, names, outbox, passwords, redemptions, verification
 from portal.domain.errors import (
     AccountTaken,
     NotFound,
@@ -50,6 +50,9 @@ def sign_up(
     account = accounts.new(email, username or names.drawn_username(), password, now)
     if profile:
         profile.write_to(account)
+    if invitation_code:
+        redemptions.require_known(invitation_code, origin=origin, now=now)
+    account.password_hash = passwords.hashed(password)
     try:
         _add(account, invitation_code, origin, now)
     except IntegrityError:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from portal.domain import accounts, audit, invitations, outbox, sessions
+from portal.domain import accounts, audit, invitations, outbox, sessions, tokens
 from portal.domain.errors import (
     AccountDeactivated,
     InvalidCredentials,
@@ -93,6 +93,7 @@ def _count_against(account: Account, origin: Origin, now: datetime) -> None:
         _update(account, deactivated_at=now)
         sessions.revoke_all_of(account.id, now=now)
         invitations.withdraw(account, now=now)
+        tokens.revoke_all_of(account, by=None, origin=origin, now=now)
         outbox.queue("deactivated", to=account.email, about=account.id, now=now)
         audit.record("account.deactivated", now=now, origin=origin, subject=account.id)
     db.session.commit()

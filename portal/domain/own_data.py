@@ -36,7 +36,10 @@ _TABLES: dict[str, tuple[str, ...]] = {
     ),
     "invitations_redeemed": ("invitation_id", "at", "address", "client", "email"),
     "passkeys": ("name", "created_at", "last_used_at"),
-    "api_tokens": ("name", "scope", "created_at", "expires_at", "last_used_at", "revoked_at"),
+    "api_tokens": (
+        *("name", "scope", "created_at", "expires_at"),
+        *("last_used_at", "last_address", "revoked_at"),
+    ),
     "mails": ("kind", "recipient", "state", "created_at", "settled_at"),
     "events": ("at", "action", "address"),
 }

@@ -9,7 +9,15 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from portal.domain import attempts, audit, invitations, second_factors, sessions
+from portal.domain import (
+    attempts,
+    audit,
+    confirmations,
+    invitations,
+    second_factors,
+    sessions,
+    tokens,
+)
 from portal.domain.departures import may_manage, require_another_owner, wait_for_ownership
 from portal.domain.errors import NotAllowed, NotFound
 from portal.domain.origin import Origin
@@ -66,7 +74,8 @@ def get(id: UUID) -> Account:
 def change_role(person: Account, role: Role, *, by: Account, origin: Origin, now: datetime) -> int:
     """Give a person another role; their sessions end, and their codes for roles above it.
 
-    Return how many codes those were. Raises `NotAllowed`, `LastOwner`.
+    Their API tokens end too, unless they may have some both before and after. Return how many codes
+    were revoked. Raises `NotAllowed`, `LastOwner`.
     """
     wait_for_ownership(by, person)
     if not by.may(Role.OWNER):
@@ -77,14 +86,23 @@ def change_role(person: Account, role: Role, *, by: Account, origin: Origin, now
     before, person.role = person.role, role
     sessions.revoke_all_of(person.id, now=now)
     withdrawn = invitations.withdraw(person, by=by, origin=origin, now=now)
+    if min(before.rank, role.rank) < Role.ADMIN.rank:
+        tokens.revoke_all_of(person, by=by, origin=origin, now=now)
     _record("account.role_changed", person, by, origin, now, before=before, role=role)
     return withdrawn
 
 
-def end_sessions(person: Account, *, by: Account, origin: Origin, now: datetime) -> int:
-    """Sign a person out everywhere; return of how many places. Raises `NotAllowed`."""
+def end_sessions(
+    person: Account, *, by: Account, origin: Origin, now: datetime, end_tokens: bool = False
+) -> int:
+    """Sign a person out everywhere; return of how many places.
+
+    With `end_tokens` their API tokens end as well. Raises `NotAllowed`.
+    """
     _require_may_manage(by, person)
     ended = sessions.revoke_all_of(person.id, now=now)
+    if end_tokens:
+        tokens.revoke_all_of(person, by=by, origin=origin, now=now)
     _record("account.signed_out", person, by, origin, now)
     return ended
 
@@ -129,8 +147,8 @@ def _require_may_manage(by: Account, person: Account) -> None:
 
 def _names(person: Account) -> list[str]:
     """What the tries of a person's sign-in may have been counted under."""
-    tries = second_factors.name_of_tries(person)
-    return [person.email, person.username_key, str(person.id), tries]
+    tries = second_factors.name_of_tries(person), confirmations.name_of_tries(person)
+    return [person.email, person.username_key, *tries]
 
 
 def _devices(person: Account) -> list[str]:

@@ -18,13 +18,27 @@ from portal.statements import Statement
 
 
 def prove(attempt: SignIn, account: Account | None, password: str, now: datetime) -> Account:
-    """The account, if the password is its own. Raises `LockedOut`, `InvalidCredentials`.
-
-    Until the caller commits, nobody else sets another password or deactivates the account.
-    """
+    """Reserve the try, and evaluate it. Raises `LockedOut`, and as `evaluate` does."""
     attempt.reserve(now=now)
+    return evaluate(attempt, account, password, now)
+
+
+def evaluate(
+    attempt: SignIn,
+    account: Account | None,
+    password: str,
+    now: datetime,
+    *,
+    replacement: str | None = None,
+) -> Account:
+    """The account, if the password is its own; `replacement` takes its place, if there is one.
+
+    Only for a try that is reserved: whoever has none left must cost no hash. Until the caller
+    commits, nobody else sets another password or deactivates the account. Raises
+    `InvalidCredentials`.
+    """
     fits = passwords.fits(password, account.password_hash if account else None)
-    if account is None or not fits or not _hold(account, password):
+    if account is None or not fits or not _hold(account, password, replacement):
         attempt.fail(now=now)
         actor = account.id if account else None
         audit.record("sign_in.refused", now=now, origin=attempt.origin, actor=actor)
@@ -45,14 +59,15 @@ _HOLD = Statement(
 )
 
 
-def _hold(account: Account, password: str) -> bool:
+def _hold(account: Account, password: str, replacement: str | None) -> bool:
     """Whether the password that fitted is still the account's own. Part of the transaction.
 
     Whoever sets another password, or deactivates the account, either came first and is seen here,
     or waits for us, and ends the session that we open.
     """
-    seen = account.password_hash
-    kept = passwords.hashed(password) if passwords.is_outdated(seen) else seen
+    kept = seen = account.password_hash
+    if replacement is not None or passwords.is_outdated(seen):
+        kept = passwords.hashed(password if replacement is None else replacement)
     values = {"held": account.id, "seen": seen, "kept": kept}
     held = _HOLD.first(values)
     if held is None:

@@ -9,7 +9,7 @@ second in any case.
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -35,6 +35,8 @@ from portal.lookups import adopted, entity, entity_of_row
 from portal.models import Account, Invitation, Redemption, Role, Session, Status
 from portal.models.types import UTCDateTime, new_id
 from portal.statements import Statement
+
+Outcome = TypeVar("Outcome")
 
 
 def check(code: str, *, origin: Origin, now: datetime) -> Offer:
@@ -81,6 +83,15 @@ def admit(code: str, *, origin: Origin, now: datetime, email: str | None = None)
     session = sessions.open_for_redemption(redemption, origin=origin, now=now)
     db.session.commit()
     return session
+
+
+def require_known(code: str, *, origin: Origin, now: datetime) -> None:
+    """Have a code that is wrong cost its try, before anything costly is done for its sender.
+
+    Nothing is used up. Raises `LockedOut`, and `CodeRefused` for a code that nobody was given.
+    """
+    _try(code, lambda _offer, _before: None, origin, now)
+    transactions.rollback()  # a code that is known costs no try here
 
 
 def enlist(
@@ -136,8 +147,8 @@ def _redeem(code: str, origin: Origin, now: datetime, email: str | None) -> Rede
 
 
 def _try(
-    code: str, use: Callable[[Offer, UUID | None], Redemption], origin: Origin, now: datetime
-) -> Redemption:
+    code: str, use: Callable[[Offer, UUID | None], Outcome], origin: Origin, now: datetime
+) -> Outcome:
     """Evaluate one try between its reservation and its outcome."""
     attempts.reserve(origin, now=now)
     end, before, offer = offers.look_up(code, origin=origin, now=now, reserved=True)
@@ -146,7 +157,7 @@ def _try(
         if offer is None:
             guesses.keep(code, origin=origin, now=now)
             raise CodeRefused
-        redemption = use(offer, before)
+        outcome = use(offer, before)
     except CodeRefused as refusal:
         _fail(refusal, origin, now)
     except PortalError:  # not a wrong code: it costs no try
@@ -154,7 +165,7 @@ def _try(
         raise
     if before is not None:
         attempts.succeed(origin)
-    return redemption
+    return outcome
 
 
 def _fail(refusal: CodeRefused, origin: Origin, now: datetime) -> NoReturn:

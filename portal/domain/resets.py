@@ -6,7 +6,7 @@ no invitation.
 
 from datetime import datetime
 
-from portal.domain import accounts, audit, outbox, passwords, sessions, verification
+from portal.domain import accounts, audit, outbox, passwords, sessions, tokens, verification
 from portal.domain.origin import Origin
 from portal.extensions import db
 from portal.models import Account, Purpose
@@ -48,16 +48,20 @@ def finish(
 ) -> Account:
     """Set a new password by the mailed code, or with `step` NEW_PASSWORD by the exchanged one.
 
-    Every session ends. Raises `WeakPassword` before the code is looked at, and as
+    Every session and API token ends. Raises `WeakPassword` before the code is looked at, and as
     `verification.confirm` does.
     """
     passwords.require_strong(password)
-    hashed = passwords.hashed(password)
     used = verification.confirm(accounts.find(identity), step, code, origin=origin, now=now)
-    account = used.account
+    # Only a right code is worth a hash; that takes long, and others would wait for our locks.
+    claim = verification.hand_out_token(used.account, Purpose.NEW_PASSWORD, now=now)
+    db.session.commit()
+    hashed = passwords.hashed(password)
+    account = verification.confirm_link(claim, Purpose.NEW_PASSWORD, now=now).account
     account.password_hash, account.failed_sign_ins = hashed, 0
     verification.void(account.id, now=now)
     sessions.revoke_all_of(account.id, now=now)
+    tokens.revoke_all_of(account, by=account, origin=origin, now=now)
     outbox.queue("password_changed", to=account.email, about=account.id, now=now)
     audit.record("password.reset", now=now, origin=origin, actor=account.id, subject=account.id)
     db.session.commit()

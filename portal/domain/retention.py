@@ -16,6 +16,7 @@ from portal.domain import audit, chain, departures, installation, previews
 from portal.domain.origin import NOBODY, Origin
 from portal.extensions import Base, db
 from portal.models import (
+    ApiToken,
     AttemptCounter,
     AuditEvent,
     InvitationRequest,
@@ -96,6 +97,12 @@ def _sweeps(now: datetime) -> Iterator[_Sweep]:
         InvitationRequest,
         sa.and_(InvitationRequest.created_at < old, InvitationRequest.address.is_not(None)),
         ("address",),
+    )
+    yield _Sweep(
+        "token_addresses",
+        ApiToken,
+        sa.and_(ApiToken.last_used_at < old, ApiToken.last_address.is_not(None)),
+        ("last_address",),
     )
     # Until then they tell which devices an account knows (case 17).
     yield _Sweep("sessions", Session, sa.or_(Session.expires_at < old, Session.revoked_at < old))

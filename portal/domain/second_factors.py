@@ -34,6 +34,15 @@ def are_set_up(account: Account, *, has_passkey: bool | None = None) -> bool:
     return _has_passkey(account) if has_passkey is None else has_passkey
 
 
+# `are_due`, for a statement that looks the account up.
+DUE = sa.and_(
+    Account.totp_confirmed_at.is_(None),
+    Account.role != Role.MEMBER,
+    sa.select(Installation.second_factor_required).scalar_subquery(),
+    ~sa.exists().where(Passkey.account_id == Account.id),
+)
+
+
 def are_due(account: Account) -> bool:
     """Whether this is staff who must set one up, since the owner requires it, and has not yet."""
     if account.totp_confirmed_at is not None or not account.role.is_staff:

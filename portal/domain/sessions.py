@@ -10,6 +10,7 @@ from sqlalchemy.orm import aliased, joinedload
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.sql.base import ExecutableOption
 
+from portal.domain import second_factors
 from portal.domain.errors import NotFound
 from portal.domain.origin import Origin
 from portal.extensions import db
@@ -91,6 +92,7 @@ def find_staff(id: UUID, *, now: datetime) -> Session | None:
 def find_for_program(id: UUID, *, now: datetime) -> Living | None:
     """What `find_staff` finds, for those who only ask: a program does with every request.
 
+    Nothing is found for staff who have to set up a second factor first: pages tell them to.
     The account is as it is committed, as far as programs ask (`_ASKED_OF_ITS_ACCOUNT`), and belongs
     to no session of the ORM.
     """
@@ -120,7 +122,7 @@ def _of_an_account() -> LookUp:
         sa.select(Session.surface, Session.dialect, Session.last_seen_at, Session.expires_at)
         .add_columns(*columns)
         .join(account, Session.account_id == account.c.id)
-        .where(Session.id == named, *_alive(moment))
+        .where(Session.id == named, *_alive(moment), sa.not_(second_factors.DUE))
     )
 
 
@@ -266,6 +268,7 @@ def _row(
         "last_seen_at": now,
         "expires_at": ends,
         "revoked_at": None,
+        "wrong_passwords": 0,
     }
 
 

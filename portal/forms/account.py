@@ -1,6 +1,6 @@
 """What people send about their own account."""
 
-from wtforms import PasswordField, SelectField, StringField, TelField
+from wtforms import BooleanField, PasswordField, SelectField, StringField, TelField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
@@ -22,7 +22,13 @@ class ProfileForm(Form):
     )
 
 
-class PasswordForm(Form):
+class SignOutForm(Form):
+    """Signing out everywhere: of browsers and apps, and of programs too unless they are spared."""
+
+    end_tokens = BooleanField("End the API tokens too", default=True)
+
+
+class PasswordForm(SignOutForm):
     """A new password, by whoever knows the one before."""
 
     current_password = PasswordField("Your password now", [InputRequired("Enter your password.")])

@@ -16,6 +16,7 @@ class TokenForm(Form):
             SelectChoice("read", "read the history"),
             SelectChoice("issue", "read, and issue codes"),
             SelectChoice("manage", "read, issue, revoke and extend"),
+            SelectChoice("sign-in", "sign people in to an app, nothing else"),
         ],
     )
     days = IntegerField("Valid for days", [Optional(), NumberRange(1, 3650)])

@@ -10,43 +10,62 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.extensions import Base
 from portal.models.account import Account
-from portal.models.types import UTCDateTime, new_id, one_of
+from portal.models.types import UTCDateTime, new_id, some_of
 
 
 class Scope(StrEnum):
-    """What a token may do; each may do all that the ones before it may."""
+    """What a token may do.
+
+    `manage` includes `issue`, and `issue` includes `read`. `sign-in` stands apart: an app that
+    holds it may try the passwords of the people who use the app, and nothing else.
+    """
 
     READ = "read"
     ISSUE = "issue"
     MANAGE = "manage"
+    SIGN_IN = "sign-in"
 
     @cached_property
-    def rank(self) -> int:
-        """0 for reading, up to 2 for managing."""
-        return list(Scope).index(self)
+    def includes(self) -> "frozenset[Scope]":
+        """Every scope that a token with this one has."""
+        ladder = (Scope.READ, Scope.ISSUE, Scope.MANAGE)
+        return frozenset(ladder[: ladder.index(self) + 1] if self in ladder else (self,))
 
 
 class ApiToken(Base):
-    """A named token of one account. Only its digest is stored."""
+    """A named token of one account. Only its digest is stored.
+
+    `scopes` holds at most one of `read`, `issue` and `manage`, and `sign-in` beside it or alone.
+    """
 
     __tablename__ = "api_token"
     __table_args__ = (
-        sa.CheckConstraint("scope IN ('read', 'issue', 'manage')", name="scope_known"),
+        sa.CheckConstraint(
+            "scope IN ('read', 'issue', 'manage', 'sign-in', "
+            "'read sign-in', 'issue sign-in', 'manage sign-in')",
+            name="scope_known",
+        ),
         sa.Index("ix_api_token_account", "account_id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     account_id: Mapped[UUID] = mapped_column(sa.ForeignKey("account.id"))
     name: Mapped[str] = mapped_column(sa.String(80))
-    scope: Mapped[Scope] = mapped_column(one_of(Scope))
+    scopes: Mapped[frozenset[Scope]] = mapped_column("scope", some_of(Scope))
     digest: Mapped[bytes] = mapped_column(sa.LargeBinary(32), unique=True)
     hint: Mapped[str] = mapped_column(sa.String(4))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    last_address: Mapped[str | None] = mapped_column(sa.String(45))
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     account: Mapped[Account] = relationship(lazy="raise")
+
+    @property
+    def scope(self) -> str:
+        """Its scopes as OAuth writes them: `read sign-in`."""
+        return " ".join(scope for scope in Scope if scope in self.scopes)
 
     def lives(self, now: datetime) -> bool:
         """Whether it is good at `now`."""

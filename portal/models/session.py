@@ -25,7 +25,8 @@ class Surface(StrEnum):
 class Session(Base):
     """A session of one account, or of one invitee (by the redemption that let them in).
 
-    The id is random (version 4), since it stands in the signed cookie.
+    The id is random (version 4), since it stands in the signed cookie. `wrong_passwords` counts
+    the guesses made within it, since the password was last shown.
     """
 
     __tablename__ = "session"
@@ -56,6 +57,7 @@ class Session(Base):
     last_seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    wrong_passwords: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
 
     account: Mapped[Account | None] = relationship(lazy="raise")
     redemption: Mapped[Redemption | None] = relationship(lazy="raise")

@@ -23,6 +23,7 @@ __all__ = [
     "plain_id",
     "plain_time",
     "raw_ids",
+    "some_of",
     "wire_ids",
     "wire_times",
 ]
@@ -44,6 +45,30 @@ def one_of(kind: type[StrEnum]) -> sa.Enum:
         length=16,
         values_callable=lambda members: [member.value for member in members],
     )
+
+
+class some_of(sa.types.TypeDecorator[frozenset[StrEnum]]):  # noqa: N801 - beside `one_of`
+    """A column of a set of these words, stored as text with spaces between them.
+
+    They stand in the order in which `kind` has them, so that one set is one text.
+    """
+
+    impl = sa.String(16)
+    cache_ok = True
+
+    def __init__(self, kind: type[StrEnum]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: frozenset[StrEnum] | None, _dialect: Dialect) -> str | None:
+        """The words as text."""
+        return None if value is None else " ".join(word for word in self.kind if word in value)
+
+    def process_result_value(
+        self, value: str | None, _dialect: Dialect
+    ) -> frozenset[StrEnum] | None:
+        """The text as words."""
+        return None if value is None else frozenset(map(self.kind, value.split()))
 
 
 class _TextInUTC(sqlite.DATETIME):

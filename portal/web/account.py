@@ -16,10 +16,16 @@ from portal.domain import (
     profiles,
     second_factors,
     sessions,
+    tokens,
 )
 from portal.domain.profiles import Profile
-from portal.forms.account import DeletionForm, ProfileForm
-from portal.guards import account_required, current_account, current_session
+from portal.forms.account import DeletionForm, ProfileForm, SignOutForm
+from portal.guards import (
+    account_required,
+    account_session,
+    current_account,
+    current_session,
+)
 from portal.web.outcomes import refusals_on
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
@@ -69,8 +75,14 @@ def change_profile() -> ResponseReturnValue:
 @account_required
 def where() -> str:
     """Where the account is signed in."""
-    living = sessions.living_of(current_account().id, now=utcnow())
-    return render_template("account/sessions.html", living=living, here=current_session())
+    account, now = current_account(), utcnow()
+    return render_template(
+        "account/sessions.html",
+        form=SignOutForm(formdata=None),
+        living=sessions.living_of(account.id, now=now),
+        living_tokens=tokens.count_living_of(account, now=now),
+        here=current_session(),
+    )
 
 
 @blueprint.post("/sessions/<uuid:id>/closure")
@@ -91,9 +103,11 @@ def end_session(id: UUID) -> ResponseReturnValue:
 @account_required
 def end_other_sessions() -> ResponseReturnValue:
     """Sign out everywhere but here."""
-    if here := current_session():
-        ended = accounts.sign_out_elsewhere(here, origin=origin(), now=utcnow())
-        flash(f"Signed out everywhere else: {ended}.")
+    end_tokens = bool(SignOutForm().end_tokens.data)
+    ended = accounts.sign_out_elsewhere(
+        account_session(), origin=origin(), now=utcnow(), end_tokens=end_tokens
+    )
+    flash(f"Signed out everywhere else: {ended}.")
     return redirect(url_for("account.where"), 303)
 
 
@@ -122,7 +136,11 @@ def delete() -> ResponseReturnValue:
     if form.validate_on_submit():
         with refusals_on(form):
             departures.erase(
-                current_account(), form.current_password.data or "", origin=origin(), now=utcnow()
+                current_account(),
+                form.current_password.data or "",
+                session=account_session(),
+                origin=origin(),
+                now=utcnow(),
             )
             session.clear()
             flash("Your account is deleted.")

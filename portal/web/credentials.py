@@ -5,11 +5,11 @@ from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
 from portal.devices import origin
-from portal.domain import credentials, verification
+from portal.domain import credentials, tokens, verification
 from portal.domain.errors import NotFound
 from portal.forms import Form
 from portal.forms.account import CodeForm, NewEmailForm, PasswordForm
-from portal.guards import account_required, current_account, current_session, public
+from portal.guards import account_required, account_session, current_account, public
 from portal.models import Purpose
 from portal.web.outcomes import refusals_on
 
@@ -20,7 +20,7 @@ blueprint = Blueprint("credentials", __name__, url_prefix="/account")
 @account_required
 def password() -> str:
     """The form for a new password."""
-    return render_template("account/password.html", form=PasswordForm(formdata=None))
+    return _password_page(PasswordForm(formdata=None))
 
 
 @blueprint.post("/password")
@@ -34,13 +34,14 @@ def change_password() -> ResponseReturnValue:
                 current_account(),
                 form.current_password.data or "",
                 form.password.data or "",
-                keeps=current_session(),
+                keeps=account_session(),
                 origin=origin(),
                 now=utcnow(),
+                end_tokens=bool(form.end_tokens.data),
             )
             flash("Your new password is set. Everywhere else you are signed out.")
             return redirect(url_for("account.index"), 303)
-    return render_template("account/password.html", form=form), 422
+    return _password_page(form), 422
 
 
 @blueprint.get("/email")
@@ -61,6 +62,7 @@ def request_email() -> ResponseReturnValue:
                 current_account(),
                 form.email.data or "",
                 form.current_password.data or "",
+                session=account_session(),
                 origin=origin(),
                 now=utcnow(),
             )
@@ -109,3 +111,8 @@ def confirm_email_by_link(token: str) -> ResponseReturnValue:
     credentials.confirm_new_email_by_link(token, origin=origin(), now=utcnow())
     flash("Your new e-mail is confirmed. Sign in with it from now on.")
     return redirect(url_for("account.index"), 303)
+
+
+def _password_page(form: PasswordForm) -> str:
+    living = tokens.count_living_of(current_account(), now=utcnow())
+    return render_template("account/password.html", form=form, living_tokens=living)

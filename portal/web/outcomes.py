@@ -11,6 +11,7 @@ from portal.domain.errors import (
     NotFound,
     PortalError,
     RegistrationClosed,
+    SessionEnded,
     TooManyUploads,
 )
 from portal.forms import Form
@@ -23,6 +24,7 @@ GREATER = (
     NotAllowed,
     NotFound,
     RegistrationClosed,
+    SessionEnded,
     TooManyUploads,
 )
 

@@ -16,9 +16,11 @@ from portal.domain import (
     second_factors,
     sessions,
     stories,
+    tokens,
 )
 from portal.domain.errors import BadInput
 from portal.domain.people import Query
+from portal.forms.account import SignOutForm
 from portal.forms.people import PeopleForm, RequirementForm, RoleForm
 from portal.guards import current_account, staff_required
 from portal.models import Role
@@ -93,8 +95,10 @@ def activate(id: UUID) -> ResponseReturnValue:
 @staff_required(Role.ADMIN)
 def end_sessions(id: UUID) -> ResponseReturnValue:
     """Sign somebody out everywhere."""
-    person = people.get(id)
-    people.end_sessions(person, by=current_account(), origin=origin(), now=utcnow())
+    person, end_tokens = people.get(id), bool(SignOutForm().end_tokens.data)
+    people.end_sessions(
+        person, by=current_account(), origin=origin(), now=utcnow(), end_tokens=end_tokens
+    )
     flash(f"{person.username} is signed out everywhere.")
     return redirect(url_for("people.show", id=id), 303)
 
@@ -168,5 +172,7 @@ def _page(id: UUID, form: RoleForm | None = None) -> str:
         is_locked=people.is_locked(person, now=now),
         staff_codes=invitations.count_staff_codes(person, now=now),
         sessions=sessions.living_of(person.id, now=now),
+        sign_out_form=SignOutForm(formdata=None),
+        living_tokens=tokens.count_living_of(person, now=now),
         story=stories.of_account(person),
     )

@@ -10,7 +10,7 @@ from portal.clock import utcnow
 from portal.devices import origin
 from portal.domain import tokens
 from portal.forms.tokens import TokenForm
-from portal.guards import current_account, staff_required
+from portal.guards import current_account, is_sign_in_fresh, staff_required
 from portal.models import Role, Scope
 
 blueprint = Blueprint("tokens", __name__, url_prefix="/admin/tokens")
@@ -24,9 +24,9 @@ def index() -> str:
 
 
 @blueprint.post("")
-@staff_required(Role.ADMIN)
+@staff_required(Role.ADMIN, fresh=True)
 def create() -> ResponseReturnValue:
-    """Make a token. This answer is the only one that ever shows it."""
+    """Make a token, after a fresh sign-in. This answer is the only one that ever shows it."""
     form, now = TokenForm(), utcnow()
     if not form.validate_on_submit():
         return _page(form), 422
@@ -52,4 +52,11 @@ def revoke(id: UUID) -> ResponseReturnValue:
 
 def _page(form: TokenForm, token: str | None = None) -> str:
     mine = tokens.api_tokens_of(current_account())
-    return render_template("tokens/index.html", form=form, tokens=mine, token=token, now=utcnow())
+    return render_template(
+        "tokens/index.html",
+        form=form,
+        tokens=mine,
+        token=token,
+        may_make=is_sign_in_fresh(),
+        now=utcnow(),
+    )

@@ -53,11 +53,11 @@ def admin(behind: Flask) -> Account:
 def make_token(admin: Account) -> Make:
     """Makes API tokens."""
 
-    def make(expires_at: datetime | None = None) -> str:
+    def make(expires_at: datetime | None = None, scope: Scope = Scope.SIGN_IN) -> str:
         _, token = tokens.create_api_token(
             by=admin,
             name="the app",
-            scope=Scope.READ,
+            scope=scope,
             expires_at=expires_at,
             origin=factories.device(),
             now=utcnow(),
@@ -182,6 +182,22 @@ def test_the_token_of_somebody_who_is_no_admin_any_more_is_not_valid(
     db.session.commit()
 
     assert refusal(phone.login(member.username)) == BAD_TOKEN
+
+
+# case 92
+@pytest.mark.parametrize("scope", [Scope.READ, Scope.ISSUE, Scope.MANAGE])
+def test_a_token_that_may_not_sign_people_in_guesses_nobodys_password(
+    program: Program, make_token: Make, member: Account, scope: Scope
+) -> None:
+    robot = Phone(program, make_token(scope=scope))
+
+    assert refusal(robot.login(member.username)) == BAD_TOKEN
+    for _ in range(11):
+        assert refusal(robot.login(member.username, "wrong")) == BAD_TOKEN
+
+    db.session.expire_all()
+    assert (member.failed_sign_ins, member.deactivated_at) == (0, None)
+    assert success(Phone(program, make_token()).login(member.username))
 
 
 @pytest.mark.parametrize("app", ["", "web-application", "mobile-application2"])

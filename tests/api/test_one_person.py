@@ -41,7 +41,7 @@ def api_token(behind: Flask) -> str:
     _, token = tokens.create_api_token(
         by=admin,
         name="the app",
-        scope=Scope.READ,
+        scope=Scope.SIGN_IN,
         expires_at=None,
         origin=factories.device(),
         now=utcnow(),

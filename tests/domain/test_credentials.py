@@ -32,7 +32,10 @@ def signed_in() -> Session:
 
 def move(account: Account, email: str, password: str = PASSWORD) -> str:
     """Ask for another e-mail."""
-    return credentials.request_new_email(account, email, password, origin=device(), now=NOW)
+    here = factories.session_of(account)
+    return credentials.request_new_email(
+        account, email, password, session=here, origin=device(), now=NOW
+    )
 
 
 # case 29
@@ -49,10 +52,11 @@ def test_a_new_password_ends_the_other_sessions(mia: Account) -> None:
 
 
 def test_the_password_before_is_asked_for(mia: Account) -> None:
+    here = signed_in()
     with refused(InvalidCredentials):
-        credentials.change_password(mia, "wrong", NEW, keeps=None, origin=device(), now=NOW)
+        credentials.change_password(mia, "wrong", NEW, keeps=here, origin=device(), now=NOW)
     with refused(WeakPassword):
-        credentials.change_password(mia, PASSWORD, "short", keeps=None, origin=device(), now=NOW)
+        credentials.change_password(mia, PASSWORD, "short", keeps=here, origin=device(), now=NOW)
 
 
 def test_a_new_email_is_confirmed_there_and_told_to_the_old(mia: Account) -> None:

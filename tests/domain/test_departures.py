@@ -59,6 +59,12 @@ def deactivate(account: Account, by: Account) -> None:
     departures.deactivate(account, by=by, origin=device(), now=NOW)
 
 
+def erase(account: Account, password: str = PASSWORD) -> None:
+    """Delete an account within a session of its own."""
+    here = factories.session_of(account)
+    departures.erase(account, password, session=here, origin=device(), now=NOW)
+
+
 # case 29
 def test_a_deactivated_account_is_out_at_once_and_hears_of_it(
     mia: Account, olivia: Account
@@ -98,17 +104,17 @@ def test_nobody_manages_themselves_their_equals_or_whoever_is_above(
 
 def test_the_only_owner_stays(olivia: Account) -> None:
     with refused(LastOwner):
-        departures.erase(olivia, PASSWORD, origin=device(), now=NOW)
+        erase(olivia)
 
     olga = factories.owner(username="olga")
     deactivate(olivia, olga)
     with refused(LastOwner):
-        departures.erase(olga, PASSWORD, origin=device(), now=NOW)
+        erase(olga)
 
 
 def test_erasing_asks_for_the_password(mia: Account) -> None:
     with refused(InvalidCredentials):
-        departures.erase(mia, "wrong", origin=device(), now=NOW)
+        erase(mia, "wrong")
 
 
 # case 80
@@ -117,7 +123,7 @@ def test_an_erased_person_is_gone_and_the_chain_still_verifies(mia: Account) -> 
     accounts.sign_in("mia", PASSWORD, origin=device(address="198.51.100.7"), now=NOW)
     resets.request("mia", origin=device(), now=NOW)
 
-    departures.erase(mia, PASSWORD, origin=device(), now=NOW)
+    erase(mia)
 
     assert accounts.find("mia") is accounts.find("mia@example.org") is None
     for rows in (
@@ -134,13 +140,13 @@ def test_an_erased_person_is_gone_and_the_chain_still_verifies(mia: Account) -> 
 
 
 def test_whoever_was_erased_may_come_again(mia: Account) -> None:
-    departures.erase(mia, PASSWORD, origin=device(), now=NOW)
+    erase(mia)
 
     assert factories.member("mia").id != mia.id
 
 
 def test_an_erased_account_is_not_brought_back(mia: Account, olivia: Account) -> None:
-    departures.erase(mia, PASSWORD, origin=device(), now=NOW)
+    erase(mia)
 
     with refused(NotAllowed):
         departures.reactivate(stored(mia), by=olivia, origin=device(), now=NOW)
@@ -176,7 +182,7 @@ def test_what_was_redeemed_before_the_account_is_forgotten_too(olivia: Account) 
     redemptions.admit(code_of(invited), origin=device(), now=NOW, email="mia@example.org")
     mia = factories.member()
 
-    departures.erase(mia, PASSWORD, origin=device(), now=NOW)
+    erase(mia)
 
     assert db.session.scalars(sa.select(Redemption.email)).all() == [None]
     assert db.session.scalars(sa.select(Session)).all() == []

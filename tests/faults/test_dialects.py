@@ -35,7 +35,7 @@ def api_token(olivia: Account) -> str:
     made, token = tokens.create_api_token(
         by=olivia,
         name="the app",
-        scope=Scope.READ,
+        scope=Scope.SIGN_IN,
         expires_at=None,
         origin=factories.device(),
         now=utcnow(),

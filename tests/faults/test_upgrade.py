@@ -1,6 +1,7 @@
 """What the previous release left in its database, brought to the newest tables."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,25 +15,31 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy.engine import make_url
 
 from portal import create_app
-from portal.domain import attempts, audit, chain, codes, invitations, redemptions, totals
+from portal.domain import attempts, audit, chain, codes, invitations, redemptions, tokens, totals
 from portal.domain.errors import InvitationUsed, LockedOut
 from portal.domain.invitations import Terms
 from portal.domain.origin import Origin
 from portal.extensions import Base, db
 from portal.models import (
     Account,
+    ApiToken,
     AttemptCounter,
     AuditEvent,
     AuditHead,
     Invitation,
     Redemption,
     Role,
+    Scope,
+    Session,
+    Surface,
 )
 from tests.conftest import POSTGRES, columns_of, make_settings
 from tests.domain.outcomes import refused
 from tests.factories import NOW, device
 
 FORMER = "0001"  # the tables of the previous release
+BEFORE_SCOPES = "0005"
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 OPEN, SPENT = "K7QM4TXB9RW0", "ABCD1234EFG0"
 
 
@@ -193,6 +200,155 @@ def test_to_go_back_waits_until_events_are_linked_and_keeps_the_counts(
     db.session.commit()
     upgrade()
     assert totals.issued(olivia.id) == 1
+
+
+SAM, KAI = "Dalvik/2.1 (Sam)", "Dalvik/2.1 (Kai)"
+
+
+def make_token(owner: UUID, name: str, scope: Scope = Scope.READ, **times: datetime) -> UUID:
+    """An API token of the previous release."""
+    token, values = uuid4(), {"created_at": NOW - DAY} | times
+    named = {"id": token, "account_id": owner, "name": name, "hint": "abcd"}
+    digest = sha256(name.encode()).digest()
+    write(ApiToken, **named, **values, digest=digest, scope=frozenset({scope}))
+    return token
+
+
+def sign_in_on_a_phone(owner: UUID, device: str, client: str, at: datetime) -> None:
+    """A session of the mobile dialect."""
+    write(
+        Session,
+        id=uuid4(),
+        account_id=owner,
+        surface=Surface.API,
+        dialect="mobile",
+        device=Origin(device, "").device_digest,
+        client=client,
+        created_at=at,
+        last_seen_at=at,
+        expires_at=at + DAY,
+        revoked_at=at,
+    )
+
+
+def write_account(name: str, role: Role, **values: Any) -> UUID:
+    """An account of the previous release."""
+    account = uuid4()
+    write(
+        Account,
+        id=account,
+        email=f"{name}@example.org",
+        username=name,
+        username_key=name,
+        password_hash="",
+        role=role,
+        created_at=NOW,
+        **values,
+    )
+    return account
+
+
+# case 92
+def test_tokens_that_signed_people_in_keep_doing_so_and_the_others_never_begin(
+    house: Flask,
+) -> None:
+    upgrade(revision=BEFORE_SCOPES)
+    olivia = write_account("olivia", Role.OWNER)
+    used = {"last_used_at": NOW}
+    named = make_token(olivia, "an app that names no devices", **used)
+    make_token(olivia, "a program that reads", scope=Scope.MANAGE, **used)
+    make_token(olivia, "never used", scope=Scope.ISSUE)
+    sign_in_on_a_phone(olivia, f"mobile token:{named}\n{SAM}", SAM, NOW)
+    db.session.commit()
+
+    upgrade()
+
+    assert scopes() == {
+        "an app that names no devices": "read sign-in",
+        "a program that reads": "manage",
+        "never used": "issue",
+    }
+
+
+# case 92
+def test_where_it_is_not_stored_which_token_signed_somebody_in_all_that_may_have_go_on(
+    house: Flask,
+) -> None:
+    upgrade(revision=BEFORE_SCOPES)
+    olivia = write_account("olivia", Role.OWNER)
+    make_token(olivia, "used since", last_used_at=NOW)
+    make_token(olivia, "used in that minute", last_used_at=NOW - HOUR - MINUTE / 2)
+    make_token(olivia, "used before only", last_used_at=NOW - 2 * HOUR)
+    make_token(olivia, "made afterwards", created_at=NOW - MINUTE, last_used_at=NOW)
+    make_token(olivia, "revoked", last_used_at=NOW, revoked_at=NOW)
+    sign_in_on_a_phone(olivia, "mobile:kai's phone", KAI, NOW - HOUR)
+    db.session.commit()
+
+    upgrade()
+
+    assert scopes() == {
+        "used since": "read sign-in",
+        "used in that minute": "read sign-in",
+        "used before only": "read",
+        "made afterwards": "read",
+        "revoked": "read",
+    }
+
+
+# case 89
+def test_tokens_of_whoever_was_deactivated_or_demoted_before_do_not_come_back(
+    house: Flask,
+) -> None:
+    upgrade(revision=BEFORE_SCOPES)
+    for name, role, gone in (
+        ("olivia", Role.OWNER, None),
+        ("alice", Role.ADMIN, NOW),
+        ("vera", Role.VIEWER, None),
+    ):
+        make_token(write_account(name, role, deactivated_at=gone), name)
+    db.session.commit()
+
+    upgrade()
+
+    living = sa.select(ApiToken.name).where(ApiToken.revoked_at.is_(None))
+    assert db.session.scalars(living).all() == ["olivia"]
+
+
+def test_the_way_back_gives_scopes_that_the_former_release_knows(former: Flask) -> None:
+    olivia = db.session.scalars(sa.select(Account)).one()
+    for scopes_of_one in (
+        {Scope.SIGN_IN},
+        {Scope.READ, Scope.SIGN_IN},
+        {Scope.MANAGE, Scope.SIGN_IN},
+        {Scope.ISSUE},
+    ):
+        row, _ = tokens.create_api_token(
+            by=olivia,
+            name=" ".join(sorted(scopes_of_one)),
+            scope=Scope.READ,
+            expires_at=None,
+            origin=device("desk"),
+            now=NOW,
+        )
+        row.scopes = frozenset(scopes_of_one)
+        db.session.commit()
+    chain.catch_up()
+
+    downgrade(revision=BEFORE_SCOPES)
+
+    assert scopes() == {
+        "sign-in": "read",
+        "read sign-in": "read",
+        "manage sign-in": "manage",
+        "issue": "issue",
+    }
+
+
+def scopes() -> dict[str, str]:
+    """What each token may do, as it is stored."""
+    found = db.session.execute(sa.text("SELECT name, scope FROM api_token")).all()
+    db.session.commit()
+    return {token.name: token.scope for token in found}
 
 
 def drop_trigger() -> None:

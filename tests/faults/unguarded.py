@@ -25,6 +25,7 @@ from portal.domain import (
     attempts,
     audit,
     chain,
+    confirmations,
     credentials,
     departures,
     invitations,
@@ -32,6 +33,7 @@ from portal.domain import (
     offers,
     one_device,
     outbox,
+    passwords,
     people,
     previews,
     proofs,
@@ -234,12 +236,40 @@ def issuer_looked_at_first() -> None:
 def password_read_once() -> None:
     """Let in whoever's password fitted when it was looked at, whatever was changed since."""
 
-    def hold(_account: Account, _password: str) -> bool:
-        # Whoever sets a new one holds too, and hashes it after that: some have to hold for longer.
+    def hold(account: Account, _password: str, replacement: str | None) -> bool:
+        # Whoever sets a new one hashes it meanwhile: some have to hold for longer.
         time.sleep(random.uniform(PAUSE, 10 * PAUSE))
+        if replacement is not None:
+            account.password_hash = passwords.hashed(replacement)
         return True
 
     proofs._hold = hold
+
+
+def guesses_counted_afterwards() -> None:
+    """Look whether a try is left within the session, evaluate, then count."""
+
+    def require_password(
+        account: Account,
+        password: str,
+        *,
+        session: Session,
+        origin: Origin,
+        now: datetime,
+        **_: Any,
+    ) -> None:
+        name = confirmations.name_of_tries(account)
+        attempt = attempts.SignIn(name, origin, device_is_known=False)
+        if attempt.is_spent(now=now):
+            raise LockedOut(now)
+        _let_go()
+        time.sleep(PAUSE)
+        try:
+            proofs.evaluate(attempt, account, password, now)
+        finally:
+            attempt.reserve(now=now)
+
+    confirmations.require_password = require_password
 
 
 def revocation_looked_up_first() -> None:
@@ -450,6 +480,7 @@ NAIVE: dict[str, Callable[[], None]] = {
         owners_counted_first,
         issuer_looked_at_first,
         password_read_once,
+        guesses_counted_afterwards,
         revocation_looked_up_first,
         step_read_then_written,
         code_read_then_used,

@@ -10,7 +10,7 @@ from portal.clock import utcnow
 from portal.domain import accounts, signed_tokens, tokens
 from portal.domain.invitations import Terms, issue
 from portal.extensions import db
-from portal.guards import guard_of
+from portal.guards import guard_of, scope_of
 from portal.models import Account, Role, Scope
 from tests import factories
 from tests.pages import PageClient
@@ -202,48 +202,49 @@ PAGES = """
 """
 
 # The JSON dialects look at no cookie: to them everybody above is nobody. Programs show a token: of
-# the scope read, issue or manage; the JWT of an admin; an API token that was revoked; one whose
-# account has become a viewer.
-PROGRAMS = ("nobody", "read", "issue", "manage", "jwt", "revoked", "demoted")
+# the scope read, issue, manage or sign-in; the JWT of an admin; an API token that was revoked; one
+# whose account has become a viewer. Without its header mobile-app, whoever is let in at
+# /mobile/login is told 403.
+PROGRAMS = ("nobody", "read", "issue", "manage", "sign-in", "jwt", "revoked", "demoted")
 DIALECTS = """
-                                                   nobody read issue manage jwt revoked demoted
-    GET  /ping                                        200  200   200    200 200     200     200
-    GET  /api/v1/test                                 200  200   200    200 200     200     200
-    POST /api/v1/admin/register                       400  400   400    400 400     400     400
-    POST /api/v1/admin/login                          400  400   400    400 400     400     400
-    POST /api/v1/admin/logout                         401  400   400    400 200     401     401
-    GET  /api/v1/admin/invitation/generate            401  403   200    200 200     401     401
-    POST /api/v1/admin/invitation/generate            401  403   200    200 200     401     401
-    GET  /api/v1/admin/invitation/history             401  200   200    200 200     401     401
-    GET  /api/v1/admin/invitation/<uuid:id>           401  200   200    200 200     401     401
-    POST /api/v1/admin/invitation/<uuid:id>/revoke    401  403   403    200 200     401     401
-    POST /api/v1/admin/invitation/<uuid:id>/extend    401  403   403    400 400     401     401
-    GET  /api/v1/invitation/<code>                    400  400   400    400 400     400     400
-    POST /api/v1/user/login/<code>                    405  405   405    405 405     405     405
+                                               nobody read issue manage sign-in jwt revoked demoted
+GET  /ping                                        200  200   200    200     200 200     200     200
+GET  /api/v1/test                                 200  200   200    200     200 200     200     200
+POST /api/v1/admin/register                       400  400   400    400     400 400     400     400
+POST /api/v1/admin/login                          400  400   400    400     400 400     400     400
+POST /api/v1/admin/logout                         401  400   400    400     403 200     401     401
+GET  /api/v1/admin/invitation/generate            401  403   200    200     403 200     401     401
+POST /api/v1/admin/invitation/generate            401  403   200    200     403 200     401     401
+GET  /api/v1/admin/invitation/history             401  200   200    200     403 200     401     401
+GET  /api/v1/admin/invitation/<uuid:id>           401  200   200    200     403 200     401     401
+POST /api/v1/admin/invitation/<uuid:id>/revoke    401  403   403    200     403 200     401     401
+POST /api/v1/admin/invitation/<uuid:id>/extend    401  403   403    400     403 400     401     401
+GET  /api/v1/invitation/<code>                    400  400   400    400     400 400     400     400
+POST /api/v1/user/login/<code>                    405  405   405    405     405 405     405     405
 
-    GET  /.well-known/jwks.json                       200  200   200    200 200     200     200
-    POST /v1/login                                    400  400   400    400 400     400     400
-    POST /mobile/login                                403  403   403    403 401     401     401
-    POST /mobile/logout                               403  401   401    401 401     401     401
+GET  /.well-known/jwks.json                       200  200   200    200     200 200     200     200
+POST /v1/login                                    400  400   400    400     400 400     400     400
+POST /mobile/login                                403  401   401    401     403 401     401     401
+POST /mobile/logout                               403  401   401    401     401 401     401     401
 
-    POST /okami/auth/registration                     400  400   400    400 400     400     400
-    POST /okami/auth/sign/in/step1                    400  400   400    400 400     400     400
-    POST /okami/auth/sign/in/step2                    400  400   400    400 400     400     400
-    GET  /okami/auth/sign/in/step3/<token>            401  401   401    401 401     401     401
+POST /okami/auth/registration                     400  400   400    400     400 400     400     400
+POST /okami/auth/sign/in/step1                    400  400   400    400     400 400     400     400
+POST /okami/auth/sign/in/step2                    400  400   400    400     400 400     400     400
+GET  /okami/auth/sign/in/step3/<token>            401  401   401    401     401 401     401     401
 
-    GET  /usermgmt/check-username/<username>          200  200   200    200 200     200     200
-    GET  /usermgmt/check-email/<email>                400  400   400    400 400     400     400
-    POST /usermgmt/signup                             400  400   400    400 400     400     400
-    POST /usermgmt/login                              400  400   400    400 400     400     400
-    POST /usermgmt/refresh-token                      401  400   400    400 400     400     400
-    POST /usermgmt/get-password-reset-code            400  400   400    400 400     400     400
-    POST /usermgmt/verify/password-reset              400  400   400    400 400     400     400
-    POST /usermgmt/verify/mail                        400  400   400    400 400     400     400
-    POST /usermgmt/verify/email                       400  400   400    400 400     400     400
-    PUT  /usermgmt/reset-password                     400  400   400    400 400     400     400
-    PUT  /usermgmt/password-reset                     400  400   400    400 400     400     400
-    PUT  /usermgmt/avatar-upload                      401  401   401    401 401     401     401
-    GET  /usermgmt/avatar-storage/<image_file>        404  404   404    404 404     404     404
+GET  /usermgmt/check-username/<username>          200  200   200    200     200 200     200     200
+GET  /usermgmt/check-email/<email>                400  400   400    400     400 400     400     400
+POST /usermgmt/signup                             400  400   400    400     400 400     400     400
+POST /usermgmt/login                              400  400   400    400     400 400     400     400
+POST /usermgmt/refresh-token                      401  400   400    400     400 400     400     400
+POST /usermgmt/get-password-reset-code            400  400   400    400     400 400     400     400
+POST /usermgmt/verify/password-reset              400  400   400    400     400 400     400     400
+POST /usermgmt/verify/mail                        400  400   400    400     400 400     400     400
+POST /usermgmt/verify/email                       400  400   400    400     400 400     400     400
+PUT  /usermgmt/reset-password                     400  400   400    400     400 400     400     400
+PUT  /usermgmt/password-reset                     400  400   400    400     400 400     400     400
+PUT  /usermgmt/avatar-upload                      401  401   401    401     401 401     401     401
+GET  /usermgmt/avatar-storage/<image_file>        404  404   404    404     404 404     404     404
 """
 
 
@@ -432,6 +433,40 @@ def test_programs_are_answered_as_the_table_says(
         headers = authorise(name)
         answered[address] = client.open(fill(rule), method=method, headers=headers).status_code
     assert answered == expected
+
+
+# case 92
+def test_every_view_that_takes_an_api_token_names_the_scope_it_needs(
+    app: Flask, authorise: Callable[[str], dict[str, str]], fill: Callable[[str], str]
+) -> None:
+    """Where one that was made is answered otherwise than one that was made up, a scope decides."""
+    app_headers = {"mobile-app": "mobile-application"}
+    tokens = {scope: authorise(scope) for scope in Scope}
+    for address in column(DIALECTS, PROGRAMS, "nobody") | column(PAGES, PEOPLE, "stranger"):
+        method, rule = address.split()
+        needed = scope_of(app.view_functions[endpoint_of(app, method, rule)])
+
+        def answer(headers: dict[str, str], url: str = fill(rule), how: str = method) -> int:
+            client = app.test_client()
+            with client.open(url, method=how, headers=app_headers | headers) as answered:
+                return answered.status_code
+
+        made_up = answer({"Authorization": f"Bearer inv_{'x' * 43}"})
+        answers = {scope: answer(tokens[scope]) for scope in Scope}
+        if needed is None:
+            assert set(answers.values()) == {made_up}, f"{address} names no scope"
+        else:
+            let_in = {scope for scope in Scope if answers[scope] not in {401, 403}}
+            assert let_in == {scope for scope in Scope if needed in scope.includes}, address
+
+
+def endpoint_of(app: Flask, method: str, rule: str) -> str:
+    """The view that answers."""
+    return next(
+        known.endpoint
+        for known in app.url_map.iter_rules()
+        if known.rule == rule and method in (known.methods or set())
+    )
 
 
 # --- Guards ---

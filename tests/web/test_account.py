@@ -118,6 +118,32 @@ def test_a_new_password_needs_the_one_before(mia: PageClient) -> None:
     assert "Your password is not right." in words(answer)
 
 
+# case 86
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("/account/password", {"password": NEW}),
+        ("/account/email", {"email": "mia@new.example.org"}),
+        ("/account/deletion", {}),
+    ],
+)
+def test_ten_wrong_passwords_end_the_session_and_lead_to_the_sign_in(
+    mia: PageClient, newcomer: Newcomer, ask: Ask, path: str, more: dict[str, str]
+) -> None:
+    for _ in range(9):
+        mia.delete_cookie("device")
+        answer = mia.submit(path, {"current_password": "wrong"} | more)
+        assert answer.status_code == 422
+    mia.delete_cookie("device")
+    answer = mia.submit(path, {"current_password": "wrong"} | more)
+
+    assert (answer.status_code, answer.location) == (303, "/login")
+    assert "Too many wrong passwords: you are signed out here." in mia.page("/login").words
+    assert mia.get("/account").status_code == 303
+    assert "session.guessed_in" in ask(sa.select(AuditEvent.action))
+    enter(newcomer())
+
+
 # case 28
 def test_signing_in_gives_a_new_session_and_ends_the_old(mia: PageClient, ask: Ask) -> None:
     with mia.session_transaction() as cookie:

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from portal.domain import people
-from portal.models import Account, Role
+from portal.models import Account, ApiToken, Role
 from tests.factories import PASSWORD
 from tests.pages import PageClient, words
 
@@ -37,6 +37,20 @@ def test_the_list_shows_everybody_and_finds_one(olivia: PageClient, mia: PageCli
     assert "mia@example.org" in found.words
     assert "olivia@example.org" not in found.words
     assert "Nobody matches" in olivia.page(f"{PEOPLE}?q=nobody").words
+
+
+# case 89
+def test_somebody_who_is_signed_out_everywhere_may_lose_the_api_tokens_too(
+    olivia: PageClient, alice: PageClient, page_of: PageOf, ask: Ask
+) -> None:
+    alice.submit("/admin/tokens", {"name": "cron", "scope": "read", "days": ""})
+    page = olivia.page(page_of("alice"))
+    assert "End their 1 API token too" in page.words
+
+    answer = olivia.submit(f"{page_of('alice')}/departure", {"end_tokens": "y"})
+
+    assert answer.status_code == 303
+    assert None not in ask(sa.select(ApiToken.revoked_at))
 
 
 def test_the_fragment_of_the_list_keeps_the_address_in_step(olivia: PageClient) -> None:

@@ -110,8 +110,8 @@ def test_tokens_of_programs_and_cursors_stay_good(app: Flask, rotated: Flask) ->
         cursor = history.find(Query(size=1), now=now).next or ""
 
     with rotated.app_context():
-        assert tokens.bearer(signed, now=now).account.role is Role.OWNER
-        assert tokens.bearer(made, now=now).scope is Scope.READ
+        assert tokens.bearer(signed, address="", now=now).account.role is Role.OWNER
+        assert tokens.bearer(made, address="", now=now).scopes == {Scope.READ}
         assert len(history.find(Query(size=1, cursor=cursor), now=now).rows) == 1
 
 

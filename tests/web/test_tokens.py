@@ -2,17 +2,24 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 
-from portal.models import ApiToken
+from portal.clock import utcnow
+from portal.models import ApiToken, Mail
+from tests.factories import PASSWORD
 from tests.pages import Page, PageClient, words
 
 Ask = Callable[[sa.Select[Any]], list[Any]]
 
+Newcomer = Callable[[], PageClient]
 TOKENS = "/admin/tokens"
+CREDENTIALS = {"identity": "alice", "password": PASSWORD}
+NEW_PASSWORD = {"current_password": PASSWORD, "password": "a new battery staple"}
 
 
 def make(browser: PageClient, **changes: str) -> str:
@@ -40,6 +47,78 @@ def test_a_token_works_until_it_is_revoked(alice: PageClient, app: Any, ask: Ask
     assert alice.submit(f"{TOKENS}/{token}/revocation").status_code == 303
     assert "Programs that use it are refused" in alice.page(TOKENS).words
     assert program.get(url, headers=headers).status_code == 401
+
+
+# case 89
+def test_making_a_token_needs_a_fresh_sign_in(
+    newcomer: Newcomer, alice: PageClient, ask: Ask
+) -> None:
+    browser = newcomer()
+    with time_machine.travel(utcnow(), tick=False) as clock:
+        browser.submit("/login", CREDENTIALS)
+        clock.shift(timedelta(minutes=16))
+        page = browser.page(TOKENS)
+        assert "making one needs a fresh sign-in" in page.words
+        assert "Make the token" not in page.words
+
+        answer = browser.submit(TOKENS, {"name": "cron", "scope": "manage", "days": ""})
+        assert (answer.status_code, answer.location) == (303, f"/login?next={TOKENS}")
+        assert "only a fresh sign-in" in browser.page(answer.location).words
+        assert ask(sa.select(ApiToken.id)) == []
+
+        assert browser.submit(answer.location, CREDENTIALS).location == TOKENS
+        assert make(browser)
+
+
+# case 89
+def test_whoever_made_a_token_is_written_to(alice: PageClient, ask: Ask) -> None:
+    make(alice)
+    mailed = ask(sa.select(Mail.recipient).where(Mail.kind == "api_token_created"))
+    assert mailed == ["alice@example.org"]
+
+
+# case 89
+def test_the_page_says_where_a_token_was_used_last(alice: PageClient, app: Any) -> None:
+    headers = {"Authorization": f"Bearer {make(alice)}"}
+    at = {"REMOTE_ADDR": "203.0.113.9"}
+    url = "/api/v1/admin/invitation/history"
+    app.test_client().get(url, headers=headers, environ_overrides=at)
+    assert "from 203.0.113.9" in alice.page(TOKENS).words
+
+
+# case 92
+def test_a_token_to_sign_people_in_says_so(alice: PageClient) -> None:
+    make(alice, scope="sign-in")
+    assert "sign-in" in alice.page(TOKENS).words
+
+
+# case 89
+@pytest.mark.parametrize(
+    ("form", "action", "fields"),
+    [
+        ("/account/password", "/account/password", NEW_PASSWORD),
+        ("/account/sessions", "/account/sessions/closure", {}),
+    ],
+)
+def test_tokens_are_offered_to_end_with_the_sessions(
+    alice: PageClient, app: Any, form: str, action: str, fields: dict[str, str]
+) -> None:
+    assert "stop working" not in alice.page(form).words
+    headers = {"Authorization": f"Bearer {make(alice)}"}
+    program, url = app.test_client(), "/api/v1/admin/invitation/history"
+    page = alice.page(form)
+    assert "End my 1 API token too" in page.words
+    assert page.fields["end_tokens"] == "y"  # ticked, unless one thinks otherwise
+
+    assert alice.submit(action, fields | {"end_tokens": "y"}).status_code == 303
+    assert program.get(url, headers=headers).status_code == 401
+
+
+def test_tokens_that_are_to_go_on_outlive_a_new_password(alice: PageClient, app: Any) -> None:
+    headers = {"Authorization": f"Bearer {make(alice)}"}
+    assert alice.submit("/account/password", NEW_PASSWORD).status_code == 303
+    program, url = app.test_client(), "/api/v1/admin/invitation/history"
+    assert program.get(url, headers=headers).status_code == 200
 
 
 def test_a_token_of_somebody_else_is_neither_seen_nor_revoked(
