@@ -1,4 +1,4 @@
-"""What the mails to account holders are about: a code on its way, or something that happened."""
+"""What mails about accounts and addresses say: a code on its way, or something that happened."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,10 +9,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
 
+from portal.config import settings
 from portal.domain import verification
 from portal.domain.errors import NotFound
 from portal.extensions import db
-from portal.models import Account, Mail, Session
+from portal.models import Account, Mail, Session, Verification
 
 NEW_SIGN_IN = "new_sign_in"
 ABOUT_ACCOUNTS = (
@@ -31,12 +32,12 @@ ABOUT_ACCOUNTS = (
 
 @dataclass(frozen=True)
 class Notice:
-    """An account, and what there is to say to it: a code and a link's token, or a new session.
+    """What there is to say to a mailbox: a code and a link's token, or a new session.
 
     The link leads to the page of the `dialect` that asked for it.
     """
 
-    account: Account
+    language: str
     code: str = ""
     token: str = ""
     expires_at: datetime | None = None
@@ -64,7 +65,11 @@ def _notice(mail: Mail) -> Notice | None:
     if mail.is_verification:
         row, code, token = verification.contents(mail.about_id)
         return Notice(
-            row.account, code=code, token=token, expires_at=row.expires_at, dialect=row.dialect
+            _language_of(row),
+            code=code,
+            token=token,
+            expires_at=row.expires_at,
+            dialect=row.dialect,
         )
     if mail.kind == NEW_SIGN_IN:
         session = db.session.scalars(
@@ -72,8 +77,17 @@ def _notice(mail: Mail) -> Notice | None:
             .where(Session.id == mail.about_id)
             .options(joinedload(Session.account))
         ).first()
-        return Notice(session.account, session=session) if session and session.account else None
+        if session and session.account:
+            return Notice(session.account.language, session=session)
+        return None
     if mail.kind in ABOUT_ACCOUNTS:
         account = db.session.get(Account, mail.about_id, populate_existing=True)
-        return Notice(account) if account else None
+        return Notice(account.language) if account else None
     return None
+
+
+def _language_of(row: Verification) -> str:
+    """That of the account; an address that has none is written to as its invitation was."""
+    if row.account_id is None:
+        return row.invitation.mail_language or settings.locale
+    return row.account.language

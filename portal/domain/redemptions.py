@@ -9,31 +9,53 @@ second in any case.
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from portal import transactions
 from portal.config import settings
-from portal.domain import attempts, audit, emails, guesses, offers, serials, sessions
+from portal.domain import (
+    attempts,
+    audit,
+    emails,
+    guesses,
+    offers,
+    recipient_proofs,
+    serials,
+    sessions,
+)
 from portal.domain.errors import (
     CodeRefused,
     InvitationExpired,
     InvitationUsed,
     LockedOut,
     PortalError,
-    RecipientRequired,
+    RecipientUnproven,
     StaffInvitation,
+    VerificationRefused,
     WrongRecipient,
 )
 from portal.domain.offers import Offer
 from portal.domain.origin import Origin
+from portal.domain.recipient_proofs import NOTHING, Proof
 from portal.extensions import db
 from portal.lookups import adopted, entity, entity_of_row
-from portal.models import Account, Invitation, Redemption, Role, Session, Status
+from portal.models import (
+    Account,
+    EmailProof,
+    Invitation,
+    PendingRedemption,
+    Redemption,
+    Role,
+    Session,
+    Status,
+)
 from portal.models.types import UTCDateTime, new_id
 from portal.statements import Statement
+
+Used = TypeVar("Used")
 
 
 def check(code: str, *, origin: Origin, now: datetime) -> Offer:
@@ -62,57 +84,122 @@ def visit(code: str, *, origin: Origin, now: datetime) -> Offer:
     return offer
 
 
-def redeem(code: str, *, origin: Origin, now: datetime, email: str | None = None) -> Redemption:
+def redeem(
+    code: str,
+    *,
+    origin: Origin,
+    now: datetime,
+    email: str | None = None,
+    proof: Proof = NOTHING,
+) -> Redemption:
     """Let a device in. The same device coming back is let in again and uses nothing up.
 
     Raises `LockedOut`; `CodeRefused` by its kind, with the tries left; and at no cost of a try
-    `RecipientRequired` (bound to an address, and `email` is missing), `StaffInvitation`, and
-    `InvalidEmail`.
+    `RecipientRequired` (bound to an address, and `email` is missing), `RecipientUnproven` (a code
+    is mailed to it), `VerificationRefused` (of that code), `StaffInvitation`, and `InvalidEmail`.
     """
-    with transactions.short():
-        return _redeem(code, origin, now, email)
+    try:
+        if proof.code:  # it takes the session to look that up
+            redemption = _redeem(code, origin, now, email, proof)
+            db.session.commit()
+            return redemption
+        with transactions.short():
+            return _redeem(code, origin, now, email, proof)
+    except RecipientUnproven as unproven:
+        recipient_proofs.mail_code(unproven, origin=origin, now=now)
+        raise
 
 
-def admit(code: str, *, origin: Origin, now: datetime, email: str | None = None) -> Session:
+def admit(
+    code: str,
+    *,
+    origin: Origin,
+    now: datetime,
+    email: str | None = None,
+    proof: Proof = NOTHING,
+) -> Session:
     """`redeem`, and open the invitee's session in the same transaction. Raises as `redeem` does."""
-    redemption = adopted(_redeem(code, origin, now, email))
+    try:
+        redemption = adopted(_redeem(code, origin, now, email, proof))
+    except RecipientUnproven as unproven:
+        recipient_proofs.mail_code(unproven, origin=origin, now=now)
+        raise
     session = sessions.open_for_redemption(redemption, origin=origin, now=now)
     db.session.commit()
     return session
 
 
 def enlist(
-    code: str, account: Account, *, origin: Origin, now: datetime, otherwise: Role | None = None
+    code: str, account: Account, *, origin: Origin, now: datetime, proof: Proof = NOTHING
 ) -> None:
-    """Add `account` with the role its invitation grants. Takes part in the caller's transaction.
+    """Add `account` to staff with the role its invitation grants, for which its e-mail is proven.
 
-    An invitation that grants none makes it `otherwise`; a device that one let in before uses
-    nothing up, but makes one account by it and no more.
-
-    Raises `LockedOut`, or `CodeRefused` (also for a code that grants no role, without `otherwise`).
+    Takes part in the caller's transaction. Raises `LockedOut`, `CodeRefused` (also for a code that
+    grants no role), and for a bound one as `redeem` does.
     """
 
-    def use(offer: Offer, redemption: UUID | None) -> Redemption:
-        role = offer.grants_role or otherwise
-        if role is None:
+    def use(offer: Offer, redemption: UUID | None) -> None:
+        if offer.grants_role is None:
             raise CodeRefused
         if redemption is None:
             offer.require_active()
-        _require_recipient(offer, account.email)
+        _, is_proven = recipient_proofs.require(offer, account.email, proof, origin=origin, now=now)
+        account.email_proof = EmailProof.MAIL if is_proven else None
         # A refusal from here on must not leave the account behind: failures are committed.
         with db.session.begin_nested():
-            account.role = role
-            account.serial = serials.draw()
-            db.session.add(account)
-            db.session.flush()
-            if redemption is not None:
-                return _sign_for(redemption, offer.id, account, now)
-            return _take_a_use(offer.id, origin, now, account=account)
+            _add(account, offer.grants_role)
+            _use_for(account, offer.id, redemption, origin, now)
 
     _try(code, use, origin, now)
 
 
-def _redeem(code: str, origin: Origin, now: datetime, email: str | None) -> Redemption:
+def enlist_member(code: str, account: Account, *, origin: Origin, now: datetime) -> None:
+    """Add `account`, whose e-mail is still to be proven, with the role its invitation grants.
+
+    A bound invitation waits for that proof and is used up by it (`complete`), where an address has
+    to be proven. A device that an invitation let in before uses nothing up, but makes one account
+    by it and no more. Takes part in the caller's transaction. Raises `LockedOut`, `CodeRefused`.
+    """
+
+    def use(offer: Offer, redemption: UUID | None) -> None:
+        if redemption is None:
+            offer.require_active()
+        if not offer.suits(account.email):
+            raise WrongRecipient
+        if redemption is None and offer.recipient and settings.recipients_are_proven:
+            _add(account, Role.MEMBER)
+            db.session.add(PendingRedemption(account_id=account.id, invitation_id=offer.id))
+            attempts.give_back(origin, now=now)
+            return
+        with db.session.begin_nested():  # as above
+            _add(account, offer.grants_role or Role.MEMBER)
+            _use_for(account, offer.id, redemption, origin, now)
+
+    _try(code, use, origin, now)
+
+
+def complete(account: Account, *, origin: Origin, now: datetime) -> None:
+    """Use up the bound invitation that waits for this account's e-mail, which is proven by now.
+
+    Takes part in the caller's transaction. Raises `CodeRefused` by its kind for one that is over.
+    """
+    pending = db.session.get(PendingRedemption, account.id)
+    if pending is None:
+        return
+    db.session.delete(pending)
+    invitation = _as_it_is(pending.invitation_id)
+    before = db.session.scalar(
+        sa.select(Redemption.id).where(
+            Redemption.invitation_id == invitation.id, Redemption.device == origin.device_digest
+        )
+    )
+    _use_for(account, invitation.id, before, origin, now)
+    account.role = invitation.grants_role or account.role
+
+
+def _redeem(
+    code: str, origin: Origin, now: datetime, email: str | None, proof: Proof
+) -> Redemption:
     email = emails.normalise(email) if email else None
 
     def use(offer: Offer, redemption: UUID | None) -> Redemption:
@@ -123,15 +210,31 @@ def _redeem(code: str, origin: Origin, now: datetime, email: str | None) -> Rede
         offer.require_active()
         if offer.grants_role is not None:
             raise StaffInvitation
-        _require_recipient(offer, email)
-        return _take_a_use(offer.id, origin, now, email=email)
+        opened_by, _ = recipient_proofs.require(offer, email, proof, origin=origin, now=now)
+        return _take_a_use(offer.id, origin, now, email=opened_by)
 
     return _try(code, use, origin, now)
 
 
+def _add(account: Account, role: Role) -> None:
+    account.role = role
+    account.serial = serials.draw()
+    db.session.add(account)
+    db.session.flush()
+
+
+def _use_for(
+    account: Account, invitation: UUID, redemption: UUID | None, origin: Origin, now: datetime
+) -> None:
+    if redemption is not None:
+        _sign_for(redemption, invitation, account, now)
+    else:
+        _take_a_use(invitation, origin, now, account=account)
+
+
 def _try(
-    code: str, use: Callable[[Offer, UUID | None], Redemption], origin: Origin, now: datetime
-) -> Redemption:
+    code: str, use: Callable[[Offer, UUID | None], Used], origin: Origin, now: datetime
+) -> Used:
     """Evaluate one try between its reservation and its outcome."""
     attempts.reserve(origin, now=now)
     end, before, offer = offers.look_up(code, origin=origin, now=now, reserved=True)
@@ -140,15 +243,19 @@ def _try(
         if offer is None:
             guesses.keep(code, origin=origin, now=now)
             raise CodeRefused
-        redemption = use(offer, before)
+        used = use(offer, before)
     except CodeRefused as refusal:
         _fail(refusal, origin, now)
+    except VerificationRefused:  # a mailed code was wrong: that is counted, and is no try of ours
+        attempts.give_back(origin, now=now)
+        transactions.commit()
+        raise
     except PortalError:  # not a wrong code: it costs no try
         transactions.rollback()
         raise
     if before is not None:
         attempts.succeed(origin)
-    return redemption
+    return used
 
 
 def _fail(refusal: CodeRefused, origin: Origin, now: datetime) -> NoReturn:
@@ -257,12 +364,3 @@ def _require_not_over(invitation: Invitation, now: datetime) -> None:
             raise CodeRefused
         case Status.EXPIRED if invitation.expires_at:
             raise InvitationExpired(invitation.expires_at)
-
-
-def _require_recipient(offer: Offer, email: str | None) -> None:
-    if offer.recipient is None:
-        return
-    if not email:
-        raise RecipientRequired
-    if not offer.suits(email):
-        raise WrongRecipient

@@ -44,7 +44,7 @@ def show(id: UUID) -> str:
     return render_template(
         "mails/show.html",
         mail=mail,
-        message=mailer.render(mail, matter) if matter and is_shown else None,
+        message=mailer.render(mail, matter, proves=False) if matter and is_shown else None,
         obstacle=matter.obstacle(mail.kind, utcnow()) if matter else None,
     )
 
