@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     member_registration: Literal["open", "invite", "closed"] = "open"
     password_min_length: int = Field(default=8, ge=6, le=64)
 
+    recipient_proof: Literal["required", "typed"] = "required"
     invitation_days: int = Field(default=7, ge=1, le=3650)
     lockout_attempts: int = Field(default=3, ge=1, le=100)
     lockout_minutes: int = Field(default=30, ge=1, le=1440)
@@ -109,6 +110,11 @@ class Settings(BaseSettings):
         if not self.embedded and not self.public_url:
             raise ValueError("PUBLIC_URL must be set when DATABASE_URL is")
         return self
+
+    @property
+    def recipients_are_proven(self) -> bool:
+        """Whether a bound invitation asks for more than a typed address: mail has to be sent."""
+        return self.recipient_proof == "required" and bool(self.mail_url.get_secret_value())
 
     @property
     def embedded(self) -> bool:

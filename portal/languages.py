@@ -66,6 +66,7 @@ ENGLISH = Language(
         "activation": "Confirm your e-mail for {site}",
         "reset": "Your code for a new password at {site}",
         "new_email": "Confirm your new e-mail for {site}",
+        "recipient": "Your code for the invitation to {site}",
         "email_changed": "Your e-mail at {site} was changed",
         "new_sign_in": "New sign-in to your account at {site}",
         "password_changed": "Your password at {site} was changed",
@@ -101,6 +102,10 @@ ENGLISH = Language(
         "new_email": (
             "An account at {site} is to use this address from now on. If that is what you want,"
             " enter the code on the page that waits for it, or press the button."
+        ),
+        "recipient": (
+            "Somebody used an invitation to {site} with this address. If it was you, enter the"
+            " code on the page that waits for it."
         ),
         "email_changed": (
             "Your account at {site} uses another e-mail from now on; this address does not open it"
@@ -186,6 +191,7 @@ INDONESIAN = Language(
         "activation": "Konfirmasi surel Anda untuk {site}",
         "reset": "Kode kata sandi baru Anda di {site}",
         "new_email": "Konfirmasi surel baru Anda untuk {site}",
+        "recipient": "Kode Anda untuk undangan ke {site}",
         "email_changed": "Surel Anda di {site} telah diganti",
         "new_sign_in": "Login baru ke akun Anda di {site}",
         "password_changed": "Kata sandi Anda di {site} telah diganti",
@@ -221,6 +227,10 @@ INDONESIAN = Language(
         "new_email": (
             "Sebuah akun di {site} akan memakai alamat ini mulai sekarang. Jika itu yang Anda"
             " inginkan, masukkan kode di halaman yang menunggunya, atau tekan tombolnya."
+        ),
+        "recipient": (
+            "Seseorang menggunakan undangan ke {site} dengan alamat ini. Jika itu Anda, masukkan"
+            " kode di halaman yang menunggunya."
         ),
         "email_changed": (
             "Akun Anda di {site} kini memakai surel lain; alamat ini tidak lagi membuka akun"

@@ -38,7 +38,7 @@ SECRETS = frozenset(
         "csrf_token",
     }
     | {"token_access", "token_refresh", "user_token"}
-    | {"code", "own_code", "invitation_code", "q"}
+    | {"code", "own_code", "invitation_code", "mailed_code", "proof", "q"}
     | {"authorization", "proxy-authorization", "cookie", "secret-token"}
 )
 ADDRESSES = frozenset({"referer", "hx-current-url"})

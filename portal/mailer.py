@@ -70,11 +70,11 @@ def matters(mails: Sequence[Mail]) -> dict[UUID, Matter | Notice]:
     return letters.matters(mails) | account_mails.notices(mails)
 
 
-def render(mail: Mail, matter: Matter | Notice) -> Letter:
-    """The message of a row, as it would be sent now."""
+def render(mail: Mail, matter: Matter | Notice, *, proves: bool = True) -> Letter:
+    """The message of a row, as it would be sent now; `proves` as in `messages.render`."""
     if isinstance(matter, Notice):
         return notices.render(mail, matter)
-    return messages.render(mail, matter)
+    return messages.render(mail, matter, proves=proves)
 
 
 def masked(mail: Mail, matter: Matter | Notice) -> Letter:

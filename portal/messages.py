@@ -14,7 +14,7 @@ from flask_mail import Message
 
 from portal.clock import utcnow
 from portal.config import settings
-from portal.domain import codes, invitations, letters, refusals
+from portal.domain import codes, invitations, letters, recipient_proofs, refusals
 from portal.domain.letters import Matter
 from portal.languages import LANGUAGES, Language
 from portal.models import Invitation, Mail
@@ -61,14 +61,18 @@ class Letter(Message):
         }
 
 
-def render(mail: Mail, matter: Matter) -> Letter:
-    """The message of a row, as it would be sent now."""
+def render(mail: Mail, matter: Matter, *, proves: bool = True) -> Letter:
+    """The message of a row, as it would be sent now.
+
+    Unless it is shown to somebody else, its link proves that its reader has the mailbox.
+    """
     code = invitations.code_of(matter.invitation)
-    letter = _letter(mail.kind, matter, code, mail.recipient)
+    proof = _proof(matter.invitation, mail.recipient) if proves else ""
+    letter = _letter(mail.kind, matter, code, mail.recipient, proof)
     letter.msgId = _message_id(mail)
     letter.extra_headers = _extra_headers(mail, letter.refusal_url)
     if mail.kind != "expired":
-        letter.picture = qr_png(_link(code))
+        letter.picture = qr_png(_link(code, proof))
     return letter
 
 
@@ -93,10 +97,10 @@ def _message_id(mail: Mail) -> str:
     return f"<{mail.id}@{urlsplit(settings.base_url).hostname}>"
 
 
-def _letter(kind: str, matter: Matter, code: str, recipient: str) -> Letter:
+def _letter(kind: str, matter: Matter, code: str, recipient: str, proof: str = "") -> Letter:
     invitation, own = matter.invitation, kind == "invitation"
     language = LANGUAGES[matter.language or settings.locale]
-    values = _values(invitation, code, recipient, language)
+    values = _values(invitation, code, recipient, language, proof)
     subject = (matter.subject if own else "") or language.subjects[kind]
     message = (matter.message if own else "") or _our_words(kind, language, invitation)
     opens = invitation.starts_at
@@ -125,21 +129,29 @@ def _our_words(kind: str, language: Language, invitation: Invitation) -> str:
 
 
 def _values(
-    invitation: Invitation, code: str, recipient: str, language: Language
+    invitation: Invitation, code: str, recipient: str, language: Language, proof: str
 ) -> dict[str, str]:
     ends = invitation.expires_at
     return {
         "name": invitation.recipient_name or recipient,
         "code": code,
-        "link": _link(code),
+        "link": _link(code, proof),
         "expires": language.moment(ends) if ends else language.no_end,
         "site": settings.site_name,
         "inviter": invitation.created_by.username,
     }
 
 
-def _link(code: str) -> str:
-    return f"{settings.base_url}/?{urlencode({'code': code}, safe='*')}"
+def _link(code: str, proof: str) -> str:
+    values = {"code": code} | ({"proof": proof} if proof else {})
+    return f"{settings.base_url}/?{urlencode(values, safe='*')}"
+
+
+def _proof(invitation: Invitation, mailed_to: str) -> str:
+    """What the link shows in favour of whoever reads this mailbox."""
+    if invitation.recipient != mailed_to:
+        return ""
+    return recipient_proofs.of_link(invitation.id, mailed_to)
 
 
 def _extra_headers(mail: Mail, refusal_url: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The mails to account holders, text and HTML; the words are those of `portal.languages`."""
+"""The mails about accounts and addresses, text and HTML, in the words of `portal.languages`."""
 
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -16,7 +16,7 @@ from portal.models import Mail
 # Nobody is to answer a program (RFC 3834).
 HEADERS = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}
 # Whoever did not expect one of these may well leave it at that.
-HARMLESS = {"activation", "new_email", "account_exists"}
+HARMLESS = {"activation", "new_email", "account_exists", "recipient"}
 # To which page of the portal the button leads; {token} is the link's.
 PATHS = {
     "activation": "/activation/{token}",
@@ -35,7 +35,7 @@ def render(mail: Mail, notice: Notice) -> Letter:
     It holds nothing that its reader did not write or confirm: whoever signs strangers up must not
     be able to write to them in our name.
     """
-    language = LANGUAGES[notice.account.language]
+    language = LANGUAGES[notice.language]
     values = _values(notice, language)
     path = PATHS_OF_DIALECTS.get((mail.kind, notice.dialect or ""), PATHS.get(mail.kind, ""))
     shown: dict[str, object] = {

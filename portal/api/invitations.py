@@ -30,6 +30,7 @@ from portal.domain.history import Query
 from portal.domain.invitations import Once, Terms
 from portal.domain.listings import Listed
 from portal.domain.origin import Origin
+from portal.domain.recipient_proofs import Proof
 from portal.guards import bearer_required, current_bearer, public
 from portal.models import Account, Invitation, Role, Scope, Status, Surface
 
@@ -77,6 +78,7 @@ def register() -> Response:
         username=body.username,
         password=body.password,
         invitation_code=body.invitation_code,
+        proof=Proof(code=body.mailed_code or "", link=body.proof or ""),
         origin=_origin(),
         now=utcnow(),
     )
@@ -217,7 +219,13 @@ def redeem(code: str) -> Response:
     if not request.headers.get("deviceId", "").strip():
         return _error(*words.NO_DEVICE)
     body = schemas.body(schemas.Redeeming, optional=True)
-    redemptions.redeem(code, origin=_origin(), now=utcnow(), email=body.email)
+    redemptions.redeem(
+        code,
+        origin=_origin(),
+        now=utcnow(),
+        email=body.email,
+        proof=Proof(code=body.mailed_code or "", link=body.proof or ""),
+    )
     return _ok("Login Successful")
 
 

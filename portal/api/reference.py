@@ -221,6 +221,7 @@ OPERATIONS = (
             wrong_code,
             locked,
             errors.RecipientRequired,
+            errors.VerificationRefused,
             errors.StaffInvitation,
             errors.BadInput,
             errors.InvalidEmail,

@@ -137,6 +137,7 @@ def login() -> Response:
         surface=Surface.API,
         dialect="sadhelx",
         lasts=signed_tokens.SADHELX_LASTS,
+        email_proven=True,
     )
     tokens = _tokens(session, refresh.issue(session, now=now))
     return _ok("Login successfull", {"user": _user(session), "token": tokens})

@@ -55,7 +55,9 @@ class Registration(Body):
     email: Text
     password: Password
     confirm_password: Password
-    invitation_code: Annotated[str, Field(max_length=100)] | None = None
+    invitation_code: Line | None = None
+    mailed_code: Line | None = None
+    proof: Line | None = None
 
 
 class Credentials(Body):
@@ -141,9 +143,15 @@ class Extension(Body):
 
 
 class Redeeming(Body):
-    """For an invitation bound to an address: whose it is."""
+    """For an invitation bound to an address: whose it is, and what shows that.
+
+    That is the code which the first request without it mails there, or the `proof` in the address
+    of an invitation mail.
+    """
 
     email: Annotated[str, Field(max_length=254)] | None = None
+    mailed_code: Line | None = None
+    proof: Line | None = None
 
 
 def body(model: type[Model], *, optional: bool = False) -> Model:

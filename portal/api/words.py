@@ -3,11 +3,12 @@
 from portal.clock import utcnow
 from portal.domain import errors
 
+UNKNOWN_CODE = "invalid invitation code, try again!"
 # What a refusal of these views is called, whatever its reason.
 REFUSALS = {
     "api.generate": "failed to generate invitation, try again!",
     "api.index": "failed to get invitation, try again!",
-    "api.validate": "invalid invitation code, try again!",
+    "api.validate": UNKNOWN_CODE,
 }
 # What these refusals are called elsewhere.
 WORDS: dict[type[Exception], str] = {
@@ -18,6 +19,8 @@ WORDS: dict[type[Exception], str] = {
     errors.AccountTaken: "user already exist",
     errors.InvalidCredentials: "email or password doesn't match!",
     errors.AccountDeactivated: "email or password doesn't match!",
+    errors.RecipientUnproven: UNKNOWN_CODE,
+    errors.VerificationRefused: UNKNOWN_CODE,
     errors.NotFound: "invitation not found!",
 }
 # Statuses other than 400.

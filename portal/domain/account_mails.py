@@ -1,4 +1,4 @@
-"""What the mails to account holders are about: a code on its way, or something that happened."""
+"""What mails about accounts and addresses say: a code on its way, or something that happened."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,10 +9,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
 
+from portal.config import settings
 from portal.domain import verification
 from portal.domain.errors import NotFound
 from portal.extensions import db
-from portal.models import Account, ApiToken, Mail, Session
+from portal.models import Account, ApiToken, Mail, Session, Verification
 
 NEW_SIGN_IN = "new_sign_in"
 NEW_API_TOKEN = "api_token_created"  # noqa: S105 - a kind of mail
@@ -32,12 +33,12 @@ ABOUT_ACCOUNTS = (
 
 @dataclass(frozen=True)
 class Notice:
-    """An account, and what there is to say to it: a code and a link's token, or what is new.
+    """What there is to say to a mailbox: a code and a link's token, or what is new.
 
     The link leads to the page of the `dialect` that asked for it.
     """
 
-    account: Account
+    language: str
     code: str = ""
     token: str = ""
     expires_at: datetime | None = None
@@ -71,7 +72,11 @@ def _notice(mail: Mail) -> Notice | None:
     if mail.is_verification:
         row, code, token = verification.contents(mail.about_id)
         return Notice(
-            row.account, code=code, token=token, expires_at=row.expires_at, dialect=row.dialect
+            _language_of(row),
+            code=code,
+            token=token,
+            expires_at=row.expires_at,
+            dialect=row.dialect,
         )
     if mail.kind == NEW_SIGN_IN:
         session = db.session.scalars(
@@ -79,15 +84,24 @@ def _notice(mail: Mail) -> Notice | None:
             .where(Session.id == mail.about_id)
             .options(joinedload(Session.account))
         ).first()
-        return Notice(session.account, session=session) if session and session.account else None
+        if session and session.account:
+            return Notice(session.account.language, session=session)
+        return None
     if mail.kind == NEW_API_TOKEN:
         api_token = db.session.scalars(
             sa.select(ApiToken)
             .where(ApiToken.id == mail.about_id)
             .options(joinedload(ApiToken.account))
         ).first()
-        return Notice(api_token.account, api_token=api_token) if api_token else None
+        return Notice(api_token.account.language, api_token=api_token) if api_token else None
     if mail.kind in ABOUT_ACCOUNTS:
         account = db.session.get(Account, mail.about_id, populate_existing=True)
-        return Notice(account) if account else None
+        return Notice(account.language) if account else None
     return None
+
+
+def _language_of(row: Verification) -> str:
+    """That of the account; an address that has none is written to as its invitation was."""
+    if row.account_id is None:
+        return row.invitation.mail_language or settings.locale
+    return row.account.language

@@ -19,25 +19,38 @@ from portal.domain import (
     outbox,
     passwords,
     proofs,
+    recipient_proofs,
     redemptions,
     second_factors,
     serials,
     sessions,
     tokens,
+    verification,
 )
 from portal.domain.attempts import SignIn
 from portal.domain.errors import (
     AccountDeactivated,
     AccountTaken,
     EmailUnconfirmed,
+    RecipientUnproven,
     RegistrationClosed,
     SecondFactorRequired,
 )
 from portal.domain.origin import Origin
+from portal.domain.recipient_proofs import NOTHING, Proof
 from portal.domain.sessions import Living
 from portal.extensions import db
 from portal.lookups import LookUp, adopted, entity_of_row
-from portal.models import Account, Installation, Passkey, Role, Session, Surface
+from portal.models import (
+    Account,
+    EmailProof,
+    Installation,
+    Passkey,
+    Purpose,
+    Role,
+    Session,
+    Surface,
+)
 from portal.models.types import new_id
 
 
@@ -58,8 +71,11 @@ def register(
     origin: Origin,
     now: datetime,
     invitation_code: str | None = None,
+    proof: Proof = NOTHING,
 ) -> Account:
     """Add a member of staff. The first one owns the portal; then `ADMIN_REGISTRATION` decides.
+
+    Whose e-mail is not proven by a bound invitation is mailed a code that proves it.
 
     Raises `BadInput`, `WeakPassword`, `AccountTaken`, `RegistrationClosed`, and for a code what
     `redemptions.enlist` raises.
@@ -73,18 +89,31 @@ def register(
     account.password_hash = passwords.hashed(password)
     try:
         if mode == "first" and _claim_ownership(now):
+            account.email_proof = EmailProof.FIRST_OWNER
             add(account, Role.OWNER)
-        elif settings.admin_registration == "open":
-            add(account, Role.ADMIN)
-        elif invitation_code:
-            redemptions.enlist(invitation_code, account, origin=origin, now=now)
         else:
-            raise RegistrationClosed
+            _add_staff(account, invitation_code, proof, origin, now)
     except IntegrityError as error:
         db.session.rollback()
         raise AccountTaken from error
+    except RecipientUnproven as unproven:
+        recipient_proofs.mail_code(unproven, origin=origin, now=now)
+        raise
+    if not account.email_is_proven:
+        verification.send(account, Purpose.ACTIVATION, now=now)
     record_registration(account, origin, now)
     return account
+
+
+def _add_staff(
+    account: Account, invitation_code: str | None, proof: Proof, origin: Origin, now: datetime
+) -> None:
+    if settings.admin_registration == "open":
+        add(account, Role.ADMIN)
+    elif invitation_code:
+        redemptions.enlist(invitation_code, account, origin=origin, now=now, proof=proof)
+    else:
+        raise RegistrationClosed
 
 
 def create_owner(
@@ -93,6 +122,7 @@ def create_owner(
     """Add an owner from the command line, whoever came first. Raises as `register` does."""
     account = _new_staff(email, username, password, now)
     account.password_hash = passwords.hashed(password)
+    account.email_proof = EmailProof.COMMAND_LINE
     try:
         _claim_ownership(now)
         add(account, Role.OWNER)
@@ -114,9 +144,12 @@ def sign_in(
     dialect: str | None = None,
     lasts: timedelta | None = None,
     least: Role = Role.MEMBER,
+    email_proven: bool = False,
 ) -> Session:
     """`authenticate`, and a new session; `replaces` ends with it. Raises as `authenticate` does."""
-    account = authenticate(identity, password, origin=origin, now=now, least=least)
+    account = authenticate(
+        identity, password, origin=origin, now=now, least=least, email_proven=email_proven
+    )
     return start_session(
         account,
         origin=origin,
@@ -135,12 +168,18 @@ def authenticate(
     origin: Origin,
     now: datetime,
     least: Role = Role.MEMBER,
+    email_proven: bool = False,
 ) -> Account:
     """Whoever `identity` is, by the password alone: for those who cannot ask for a second step.
+
+    With `email_proven`, an e-mail that is not proven is refused, of staff too: for dialects that
+    tell their services an e-mail and cannot say of it that nobody knows whose it is.
 
     Raises as `first_step` does, and `SecondFactorRequired`.
     """
     account, another_follows = first_step(identity, password, origin=origin, now=now, least=least)
+    if email_proven and not account.email_is_proven:
+        raise EmailUnconfirmed
     if another_follows or second_factors.are_due(account):
         raise SecondFactorRequired
     return account
@@ -300,7 +339,7 @@ def record_registration(account: Account, origin: Origin, now: datetime) -> None
 
 
 def _new_staff(email: str, username: str, password: str, now: datetime) -> Account:
-    """Whoever is first, or was given a staff code, is known: no mail has to tell."""
+    """Staff are let in at once: somebody gave them a code. Their e-mail is proven later."""
     account = new(email, username, password, now)
     account.confirmed_at = now
     return account

@@ -54,6 +54,13 @@ def succeed(origin: Origin) -> None:
     _SUCCEED.rows(over(origin))
 
 
+def give_back(origin: Origin, *, now: datetime) -> None:
+    """Undo `reserve` in a transaction that is to be committed: no code was wrong."""
+    tries = _limits().tries
+    with at(now):
+        lockout.limiter.storage.incr(tries.key_for(origin.device_digest), tries.expiry, -1)
+
+
 # What `succeed` does, to go along with another statement; `over` are its parameters.
 SUCCEED = sa.delete(AttemptCounter).where(AttemptCounter.key == sa.bindparam("tries"))
 _SUCCEED = Statement(SUCCEED)

@@ -19,7 +19,7 @@ from portal.domain import (
 from portal.domain.errors import AccountTaken, VerificationRefused
 from portal.domain.origin import Origin
 from portal.extensions import db
-from portal.models import Account, Purpose, Session, Verification
+from portal.models import Account, EmailProof, Purpose, Session, Verification
 
 
 def change_password(
@@ -97,6 +97,7 @@ def _take(used: Verification, origin: Origin, now: datetime) -> None:
     try:
         with db.session.begin_nested():
             account.email, account.confirmed_at = used.email, now
+            account.email_proof = EmailProof.MAIL
     except IntegrityError as error:
         raise AccountTaken from error
     # A code that lies in the old mailbox must not open the account any more.

@@ -163,8 +163,9 @@ def _delete_belongings(account: Account) -> None:
     admitted = sa.select(Redemption.id).where(_of(account))
     mine = sa.or_(Session.account_id == account.id, Session.redemption_id.in_(admitted))
     of_account = sa.select(Session.id).where(mine)
+    mailboxes = [account.email] if account.email_is_proven else []  # or else it may be another's
     about = sa.or_(
-        Mail.recipient == account.email,
+        Mail.recipient.in_(mailboxes),
         Mail.about_id == account.id,
         Mail.about_id.in_(of_account),
         Mail.about_id.in_(sa.select(ApiToken.id).where(ApiToken.account_id == account.id)),
@@ -179,7 +180,8 @@ def _delete_belongings(account: Account) -> None:
         sa.delete(Passkey).where(Passkey.account_id == account.id),
         sa.delete(Avatar).where(Avatar.account_id == account.id),
         sa.delete(ApiToken).where(ApiToken.account_id == account.id),
-        sa.delete(InvitationRequest).where(InvitationRequest.email == account.email),
+        sa.delete(Verification).where(Verification.email.in_(mailboxes)),
+        sa.delete(InvitationRequest).where(InvitationRequest.email.in_(mailboxes)),
     ):
         db.session.execute(rows.execution_options(synchronize_session=False))
 
@@ -195,8 +197,9 @@ def _forget_in_ledger(account: Account) -> None:
 
 
 def _of(account: Account) -> sa.ColumnElement[bool]:
-    """The redemptions of this person, before the account as well."""
-    return sa.or_(Redemption.account_id == account.id, Redemption.email == account.email)
+    """The redemptions of this person; by a proven e-mail those before the account as well."""
+    mine = Redemption.account_id == account.id
+    return sa.or_(mine, Redemption.email == account.email) if account.email_is_proven else mine
 
 
 def _blank(account: Account, now: datetime) -> None:
@@ -204,5 +207,6 @@ def _blank(account: Account, now: datetime) -> None:
     account.username_key, account.password_hash = account.username, ""
     account.first_name = account.last_name = ""
     account.phone = account.avatar = account.totp_sealed = account.totp_confirmed_at = None
+    account.email_proof = None
     account.role = Role.MEMBER
     account.deactivated_at = account.erased_at = now

@@ -5,6 +5,7 @@
 """
 
 from datetime import datetime
+from uuid import UUID
 
 
 class PortalError(Exception):
@@ -164,6 +165,25 @@ class RecipientRequired(PortalError):
 
     name = "recipient_required"
     message = "This invitation is personal. Enter the e-mail address it was made for."
+
+
+class RecipientUnproven(PortalError):
+    """A real code bound to an address, and a typed address, which alone proves nothing.
+
+    Said whether or not the address `suits`, so that nobody learns whom an invitation is for.
+    """
+
+    name = "recipient_unproven"
+    message = (
+        "This invitation is personal. If it was made for that address, we have sent a code there:"
+        " enter it here."
+    )
+
+    def __init__(self, invitation: UUID, email: str, *, suits: bool) -> None:
+        super().__init__()
+        self.invitation = invitation
+        self.email = email
+        self.suits = suits
 
 
 class StaffInvitation(PortalError):

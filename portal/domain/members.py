@@ -12,6 +12,7 @@ from portal.config import settings
 from portal.domain import accounts, audit, names, outbox, passwords, redemptions, verification
 from portal.domain.errors import (
     AccountTaken,
+    CodeRefused,
     NotFound,
     RegistrationClosed,
     VerificationRefused,
@@ -19,7 +20,7 @@ from portal.domain.errors import (
 from portal.domain.origin import Origin
 from portal.domain.profiles import Profile
 from portal.extensions import db
-from portal.models import Account, Purpose, Role, Verification
+from portal.models import Account, EmailProof, Purpose, Role, Verification
 
 ALREADY_THERE = "account_exists"  # the mail to somebody who signs up again
 
@@ -37,11 +38,12 @@ def sign_up(
 ) -> Account | None:
     """Add a member, and mail the code and the link that confirm the e-mail.
 
-    With a code, its use is counted and its role granted in the same transaction. None if the
-    e-mail has an account: its owner is written to, and nobody else is to learn of it.
+    With a code, its use is counted and its role granted in the same transaction; that of a bound
+    invitation when the e-mail is proven. None if the e-mail has an account: its owner is written
+    to, and nobody else is to learn of it.
 
     Raises `RegistrationClosed`, `AskedTooOften`, `BadInput`, `InvalidEmail`, `InvalidPhone`,
-    `WeakPassword`, `AccountTaken` (of the username), and for a code as `redemptions.enlist` does.
+    `WeakPassword`, `AccountTaken` (of the username), and as `redemptions.enlist_member` does.
     """
     _require_open(invitation_code)
     # Committed by itself: hashing takes long, and others at this address would wait for it.
@@ -65,7 +67,8 @@ def sign_up(
 
 
 def activate(identity: str, code: str, *, origin: Origin, now: datetime) -> Account:
-    """Confirm an e-mail by the mailed code. Raises as `verification.confirm` does."""
+    """Confirm an e-mail by the mailed code. Raises as `verification.confirm` does, and for the
+    bound invitation that opens by it as `redemptions.complete` does."""
     account = accounts.find(identity)
     return _confirmed(
         verification.confirm(account, Purpose.ACTIVATION, code, origin=origin, now=now),
@@ -75,7 +78,7 @@ def activate(identity: str, code: str, *, origin: Origin, now: datetime) -> Acco
 
 
 def activate_by_link(token: str, *, origin: Origin, now: datetime) -> Account:
-    """Confirm an e-mail by the mailed link. Raises `VerificationRefused`."""
+    """Confirm an e-mail by the mailed link. Raises `VerificationRefused`, or as `activate` does."""
     return _confirmed(verification.confirm_link(token, Purpose.ACTIVATION, now=now), origin, now)
 
 
@@ -100,7 +103,7 @@ def resend_by_link(token: str, *, now: datetime) -> None:
 
 def say_it_is_there(account: Account, *, now: datetime, dialect: str | None = None) -> None:
     """Tell the owner of a mailbox that it has an account. Takes part in the transaction."""
-    if account.confirmed_at is None:
+    if not account.email_is_proven:
         _send_again(account, now, dialect)
     elif verification.may_write_to(account.email, ALREADY_THERE, now=now):
         outbox.queue(ALREADY_THERE, to=account.email, about=account.id, now=now)
@@ -116,7 +119,7 @@ def _require_open(invitation_code: str | None) -> None:
 
 def _add(account: Account, invitation_code: str | None, origin: Origin, now: datetime) -> None:
     if invitation_code:
-        redemptions.enlist(invitation_code, account, origin=origin, now=now, otherwise=Role.MEMBER)
+        redemptions.enlist_member(invitation_code, account, origin=origin, now=now)
     else:
         accounts.add(account, Role.MEMBER)
 
@@ -131,7 +134,7 @@ def _remind(email: str, now: datetime, dialect: str | None) -> None:
 
 
 def _send_again(account: Account | None, now: datetime, dialect: str | None = None) -> None:
-    if account and account.confirmed_at is None and account.deactivated_at is None:
+    if account and not account.email_is_proven and account.deactivated_at is None:
         verification.send(account, Purpose.ACTIVATION, now=now, dialect=dialect)
 
 
@@ -141,6 +144,18 @@ def _confirmed(used: Verification, origin: Origin, now: datetime) -> Account:
         db.session.rollback()
         raise VerificationRefused
     account.confirmed_at = account.confirmed_at or now
+    account.email_proof = EmailProof.MAIL
+    _accept_invitation(account, origin, now)
     audit.record("account.activated", now=now, origin=origin, actor=account.id, subject=account.id)
     db.session.commit()
     return account
+
+
+def _accept_invitation(account: Account, origin: Origin, now: datetime) -> None:
+    """Open the bound invitation that waited; one that is over keeps out only who needs one."""
+    try:
+        redemptions.complete(account, origin=origin, now=now)
+    except CodeRefused:
+        if settings.member_registration == "invite":
+            db.session.rollback()
+            raise

@@ -31,5 +31,6 @@ def key(name: str) -> str:
 
     Cut first, for normalising takes the square of the length; Postgres refuses to look for NUL.
     """
-    shortened = name[: emails.LONGEST].replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return unicodedata.normalize("NFKC", shortened.strip()).lower()[: emails.LONGEST]
+    shortened = name[: emails.LONGEST].replace("\0", "\N{REPLACEMENT CHARACTER}").strip()
+    compared = emails.canonical(shortened) if "@" in shortened else emails.folded(shortened)
+    return compared[: emails.LONGEST]

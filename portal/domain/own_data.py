@@ -28,7 +28,7 @@ ROWS, PICTURE = "my-data.json", "picture.webp"
 _TABLES: dict[str, tuple[str, ...]] = {
     "account": (
         *("serial", "email", "username", "first_name", "last_name", "phone", "language", "role"),
-        *("created_at", "confirmed_at", "invitations_issued"),
+        *("created_at", "confirmed_at", "email_proof", "invitations_issued"),
     ),
     "sessions": (
         *("surface", "dialect", "address", "client", "created_at", "last_seen_at"),
@@ -67,7 +67,7 @@ def export_of(account: Account, *, origin: Origin, now: datetime) -> dict[str, A
         "invitations_redeemed": sa.select(Redemption).where(Redemption.account_id == account.id),
         "passkeys": sa.select(Passkey).where(Passkey.account_id == account.id),
         "api_tokens": sa.select(ApiToken).where(ApiToken.account_id == account.id),
-        "mails": sa.select(Mail).where(Mail.recipient == account.email),
+        "mails": sa.select(Mail).where(_mailed_to(account)),
         "events": sa.select(AuditEvent).where(AuditEvent.subject_id == account.id),
     }
     found = {
@@ -78,6 +78,13 @@ def export_of(account: Account, *, origin: Origin, now: datetime) -> dict[str, A
     audit.record("data.exported", now=now, origin=origin, actor=account.id, subject=account.id)
     db.session.commit()
     return found
+
+
+def _mailed_to(account: Account) -> sa.ColumnElement[bool]:
+    """The mails to the account's mailbox; only those about the account if it may be another's."""
+    if account.email_is_proven:
+        return Mail.recipient == account.email
+    return Mail.about_id == account.id
 
 
 def _picture(account: Account) -> bytes | None:

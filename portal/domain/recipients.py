@@ -187,6 +187,8 @@ def _recipient(text: str, terms: Terms) -> str | None:
         recipient = emails.normalise_recipient(text)
     except InvalidEmail as error:
         shown = _shown(text[:40]) or "This"
+        if str(error) == emails.COMPATIBILITY:
+            raise _Problem(f"“{shown}”: {error}") from error
         raise _Problem(f"“{shown}” is not an e-mail address.") from error
     if terms.mailed and recipient.startswith("@"):
         raise _Problem("A whole domain cannot be written to.")

@@ -16,7 +16,17 @@ import sqlalchemy as sa
 
 from portal import transactions
 from portal.config import settings
-from portal.domain import attempts, audit, emails, guesses, offers, serials, sessions
+from portal.domain import (
+    attempts,
+    audit,
+    emails,
+    guesses,
+    offers,
+    recipient_proofs,
+    serials,
+    sessions,
+)
+from portal.domain.departures import wait_for_ownership
 from portal.domain.errors import (
     CodeRefused,
     InvitationExpired,
@@ -24,19 +34,30 @@ from portal.domain.errors import (
     InvitationWithdrawn,
     LockedOut,
     PortalError,
-    RecipientRequired,
+    RecipientUnproven,
     StaffInvitation,
+    VerificationRefused,
     WrongRecipient,
 )
 from portal.domain.offers import Offer
 from portal.domain.origin import Origin
+from portal.domain.recipient_proofs import NOTHING, Proof
 from portal.extensions import db
 from portal.lookups import adopted, entity, entity_of_row
-from portal.models import Account, Invitation, Redemption, Role, Session, Status
+from portal.models import (
+    Account,
+    EmailProof,
+    Invitation,
+    PendingRedemption,
+    Redemption,
+    Role,
+    Session,
+    Status,
+)
 from portal.models.types import UTCDateTime, new_id
 from portal.statements import Statement
 
-Outcome = TypeVar("Outcome")
+Used = TypeVar("Used")
 
 
 def check(code: str, *, origin: Origin, now: datetime) -> Offer:
@@ -66,20 +87,46 @@ def visit(code: str, *, origin: Origin, now: datetime) -> Offer:
     return offer
 
 
-def redeem(code: str, *, origin: Origin, now: datetime, email: str | None = None) -> Redemption:
+def redeem(
+    code: str,
+    *,
+    origin: Origin,
+    now: datetime,
+    email: str | None = None,
+    proof: Proof = NOTHING,
+) -> Redemption:
     """Let a device in. The same device coming back is let in again and uses nothing up.
 
     Raises `LockedOut`; `CodeRefused` by its kind, with the tries left; and at no cost of a try
-    `RecipientRequired` (bound to an address, and `email` is missing), `StaffInvitation`, and
-    `InvalidEmail`.
+    `RecipientRequired` (bound to an address, and `email` is missing), `RecipientUnproven` (a code
+    is mailed to it), `VerificationRefused` (of that code), `StaffInvitation`, and `InvalidEmail`.
     """
-    with transactions.short():
-        return _redeem(code, origin, now, email)
+    try:
+        if proof.code:  # it takes the session to look that up
+            redemption = _redeem(code, origin, now, email, proof)
+            db.session.commit()
+            return redemption
+        with transactions.short():
+            return _redeem(code, origin, now, email, proof)
+    except RecipientUnproven as unproven:
+        recipient_proofs.mail_code(unproven, origin=origin, now=now)
+        raise
 
 
-def admit(code: str, *, origin: Origin, now: datetime, email: str | None = None) -> Session:
+def admit(
+    code: str,
+    *,
+    origin: Origin,
+    now: datetime,
+    email: str | None = None,
+    proof: Proof = NOTHING,
+) -> Session:
     """`redeem`, and open the invitee's session in the same transaction. Raises as `redeem` does."""
-    redemption = adopted(_redeem(code, origin, now, email))
+    try:
+        redemption = adopted(_redeem(code, origin, now, email, proof))
+    except RecipientUnproven as unproven:
+        recipient_proofs.mail_code(unproven, origin=origin, now=now)
+        raise
     session = sessions.open_for_redemption(redemption, origin=origin, now=now)
     db.session.commit()
     return session
@@ -95,41 +142,80 @@ def require_known(code: str, *, origin: Origin, now: datetime) -> None:
 
 
 def enlist(
-    code: str, account: Account, *, origin: Origin, now: datetime, otherwise: Role | None = None
+    code: str, account: Account, *, origin: Origin, now: datetime, proof: Proof = NOTHING
 ) -> None:
-    """Add `account` with the role its invitation grants. Takes part in the caller's transaction.
+    """Add `account` to staff with the role its invitation grants, for which its e-mail is proven.
 
-    An invitation that grants none makes it `otherwise`; a device that one let in before uses
-    nothing up, but makes one account by it and no more.
-
-    Raises `LockedOut`, or `CodeRefused` by its kind: also for a code that grants no role, without
-    `otherwise`, and `InvitationWithdrawn` if its issuer may not grant that role any more.
+    Takes part in the caller's transaction. Raises `LockedOut`, `CodeRefused` by its kind (also for
+    a code that grants no role, and `InvitationWithdrawn` if its issuer may not grant that role any
+    more), and for a bound one as `redeem` does.
     """
 
-    def use(offer: Offer, redemption: UUID | None) -> Redemption:
-        role = offer.grants_role or otherwise
-        if role is None:
+    def use(offer: Offer, redemption: UUID | None) -> None:
+        if offer.grants_role is None:
             raise CodeRefused
         if redemption is None:
             offer.require_active()
-        _require_recipient(offer, account.email)
+        _, is_proven = recipient_proofs.require(offer, account.email, proof, origin=origin, now=now)
+        account.email_proof = EmailProof.MAIL if is_proven else None
         # A refusal from here on must not leave the account behind: failures are committed.
         with db.session.begin_nested():
-            account.role = role
-            # Whoever demotes or deactivates somebody waits for this number, or we for them: what
-            # the issuer may do is looked at behind that, and holds until this is committed.
-            account.serial = serials.draw()
-            _require_still_granted(offer)
-            db.session.add(account)
-            db.session.flush()
-            if redemption is not None:
-                return _sign_for(redemption, offer.id, account, now)
-            return _take_a_use(offer.id, origin, now, account=account)
+            _add(account, offer.grants_role, offer)
+            _use_for(account, offer.id, redemption, origin, now)
 
     _try(code, use, origin, now)
 
 
-def _redeem(code: str, origin: Origin, now: datetime, email: str | None) -> Redemption:
+def enlist_member(code: str, account: Account, *, origin: Origin, now: datetime) -> None:
+    """Add `account`, whose e-mail is still to be proven, with the role its invitation grants.
+
+    A bound invitation waits for that proof and is used up by it (`complete`), where an address has
+    to be proven. A device that an invitation let in before uses nothing up, but makes one account
+    by it and no more. Takes part in the caller's transaction. Raises `LockedOut`, `CodeRefused`.
+    """
+
+    def use(offer: Offer, redemption: UUID | None) -> None:
+        if redemption is None:
+            offer.require_active()
+        if not offer.suits(account.email):
+            raise WrongRecipient
+        if redemption is None and offer.recipient and settings.recipients_are_proven:
+            _add(account, Role.MEMBER, offer)
+            db.session.add(PendingRedemption(account_id=account.id, invitation_id=offer.id))
+            attempts.give_back(origin, now=now)
+            return
+        with db.session.begin_nested():  # as above
+            _add(account, offer.grants_role or Role.MEMBER, offer)
+            _use_for(account, offer.id, redemption, origin, now)
+
+    _try(code, use, origin, now)
+
+
+def complete(account: Account, *, origin: Origin, now: datetime) -> None:
+    """Use up the bound invitation that waits for this account's e-mail, which is proven by now.
+
+    Takes part in the caller's transaction. Raises `CodeRefused` by its kind for one that is over.
+    """
+    pending = db.session.get(PendingRedemption, account.id)
+    if pending is None:
+        return
+    db.session.delete(pending)
+    invitation = _as_it_is(pending.invitation_id)
+    before = db.session.scalar(
+        sa.select(Redemption.id).where(
+            Redemption.invitation_id == invitation.id, Redemption.device == origin.device_digest
+        )
+    )
+    if invitation.grants_role:
+        wait_for_ownership()
+        _require_issuer_may_grant(invitation.id, invitation.grants_role)
+        account.role = invitation.grants_role
+    _use_for(account, invitation.id, before, origin, now)
+
+
+def _redeem(
+    code: str, origin: Origin, now: datetime, email: str | None, proof: Proof
+) -> Redemption:
     email = emails.normalise(email) if email else None
 
     def use(offer: Offer, redemption: UUID | None) -> Redemption:
@@ -140,15 +226,34 @@ def _redeem(code: str, origin: Origin, now: datetime, email: str | None) -> Rede
         offer.require_active()
         if offer.grants_role is not None:
             raise StaffInvitation
-        _require_recipient(offer, email)
-        return _take_a_use(offer.id, origin, now, email=email)
+        opened_by, _ = recipient_proofs.require(offer, email, proof, origin=origin, now=now)
+        return _take_a_use(offer.id, origin, now, email=opened_by)
 
     return _try(code, use, origin, now)
 
 
+def _add(account: Account, role: Role, offer: Offer) -> None:
+    account.role = role
+    # Whoever demotes or deactivates somebody waits for this number, or we for them: what the issuer
+    # may do is looked at behind that, and holds until this is committed.
+    account.serial = serials.draw()
+    _require_still_granted(offer)
+    db.session.add(account)
+    db.session.flush()
+
+
+def _use_for(
+    account: Account, invitation: UUID, redemption: UUID | None, origin: Origin, now: datetime
+) -> None:
+    if redemption is not None:
+        _sign_for(redemption, invitation, account, now)
+    else:
+        _take_a_use(invitation, origin, now, account=account)
+
+
 def _try(
-    code: str, use: Callable[[Offer, UUID | None], Outcome], origin: Origin, now: datetime
-) -> Outcome:
+    code: str, use: Callable[[Offer, UUID | None], Used], origin: Origin, now: datetime
+) -> Used:
     """Evaluate one try between its reservation and its outcome."""
     attempts.reserve(origin, now=now)
     end, before, offer = offers.look_up(code, origin=origin, now=now, reserved=True)
@@ -157,15 +262,19 @@ def _try(
         if offer is None:
             guesses.keep(code, origin=origin, now=now)
             raise CodeRefused
-        outcome = use(offer, before)
+        used = use(offer, before)
     except CodeRefused as refusal:
         _fail(refusal, origin, now)
+    except VerificationRefused:  # a mailed code was wrong: that is counted, and is no try of ours
+        attempts.give_back(origin, now=now)
+        transactions.commit()
+        raise
     except PortalError:  # not a wrong code: it costs no try
         transactions.rollback()
         raise
     if before is not None:
         attempts.succeed(origin)
-    return outcome
+    return used
 
 
 def _fail(refusal: CodeRefused, origin: Origin, now: datetime) -> NoReturn:
@@ -278,22 +387,16 @@ def _require_not_over(invitation: Invitation, now: datetime) -> None:
 
 def _require_still_granted(offer: Offer) -> None:
     """Raise `InvitationWithdrawn` if it gives a role that its issuer may not give any more."""
-    if offer.grants_role is None:
-        return
+    if offer.grants_role is not None:
+        _require_issuer_may_grant(offer.id, offer.grants_role)
+
+
+def _require_issuer_may_grant(invitation: UUID, role: Role) -> None:
     issuer = db.session.scalars(
         sa.select(Account)
         .join(Invitation, Invitation.created_by_id == Account.id)
-        .where(Invitation.id == offer.id)
+        .where(Invitation.id == invitation)
         .execution_options(populate_existing=True)
     ).one()
-    if not issuer.may_grant(offer.grants_role):
+    if not issuer.may_grant(role):
         raise InvitationWithdrawn
-
-
-def _require_recipient(offer: Offer, email: str | None) -> None:
-    if offer.recipient is None:
-        return
-    if not email:
-        raise RecipientRequired
-    if not offer.suits(email):
-        raise WrongRecipient

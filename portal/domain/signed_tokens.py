@@ -76,7 +76,10 @@ def admin(session: Session, *, now: datetime) -> str:
 
 
 def kursus(session: Session, *, now: datetime) -> str:
-    """The token of the kursus dialect, which its clients verify by the JWK set."""
+    """The token of the kursus dialect, which its clients verify by the JWK set.
+
+    They may take its e-mail for a name only if `email_verified` (OpenID Connect Core, 5.1).
+    """
     account = _account(session)
     claims = {
         "email": account.email,
@@ -87,6 +90,7 @@ def kursus(session: Session, *, now: datetime) -> str:
         "sub": str(account.id),
         "iss": settings.jwt_issuer,
         "aud": settings.jwt_audience,
+        "email_verified": account.email_is_proven,
     }
     return signing.sign(claims, KURSUS.algorithm, now=now)
 

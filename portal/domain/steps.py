@@ -28,7 +28,7 @@ def show_password(secret: str, email: str, password: str, *, origin: Origin, now
     Raises `SignInRequired`, and what `accounts.authenticate` raises.
     """
     claims = signing.verified(secret, OKAMI.algorithm, now=now, kind=FIRST, issuer=OKAMI_ISSUER)
-    account = accounts.authenticate(email, password, origin=origin, now=now)
+    account = accounts.authenticate(email, password, origin=origin, now=now, email_proven=True)
     once = verification.hand_out_token(account, Purpose.SIGN_IN, now=now, lasts=LASTS)
     db.session.commit()
     return _sign({"cid": claims["cid"], "jti": once}, SECOND, now)

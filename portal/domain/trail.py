@@ -13,7 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
-from portal.domain import audit, chain, formulas
+from portal.domain import audit, chain, formulas, names
 from portal.domain.errors import NotAllowed
 from portal.domain.origin import Origin
 from portal.extensions import db
@@ -161,7 +161,7 @@ def _criteria(query: Query) -> Iterator[sa.ColumnElement[bool]]:
     if query.action:
         yield AuditEvent.action.startswith(_storable(query.action), autoescape=True)
     if query.actor:
-        yield _Actor.username_key == _storable(query.actor).casefold()
+        yield _Actor.username_key == names.key(query.actor)
     if query.subject:
         yield AuditEvent.subject_id == query.subject
     if query.since:

@@ -6,6 +6,7 @@ mail has gone out.
 """
 
 import secrets
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
@@ -20,7 +21,7 @@ from portal.domain.errors import AskedTooOften, NotFound, VerificationRefused
 from portal.domain.origin import Origin
 from portal.extensions import db, lockout
 from portal.limits_storage import at
-from portal.models import Account, Purpose, Verification
+from portal.models import Account, Invitation, Purpose, Verification
 from portal.models.types import new_id
 
 CODE_LENGTH = 8
@@ -51,19 +52,24 @@ def send(
     to = email or account.email
     if not may_write_to(to, purpose, now=now):
         return None
-    code, token = _drawn_code(), secrets.token_urlsafe(32) if purpose in _WITH_LINK else ""
-    row = _new_row(account, purpose, code, token, now)
-    row.email, row.dialect = to, dialect
-    row.sealed = sealing.seal(f"{code} {token}".encode(), purpose=_SEAL, row=row.id.bytes)
-    db.session.flush()
-    outbox.queue(purpose, to=to, about=row.id, now=now)
+    row = _mailed(_of_account(account.id, purpose), to, now)
+    row.dialect = dialect
     return row
+
+
+def send_to_recipient(invitation: UUID, email: str, *, now: datetime) -> None:
+    """Mail a code by which `email` shows that it may use a bound invitation.
+
+    Takes part in the caller's transaction; past three an hour to one mailbox, nothing is sent.
+    """
+    if may_write_to(email, Purpose.RECIPIENT, now=now):
+        _mailed(_of_recipient(invitation, email), email, now)
 
 
 def hand_out_code(account: Account, purpose: Purpose, *, now: datetime) -> str:
     """A code for the next step, given rather than mailed. Takes part in the transaction."""
     code = _drawn_code()
-    _new_row(account, purpose, code, "", now)
+    _new_row(_of_account(account.id, purpose), code, "", now)
     return code
 
 
@@ -72,7 +78,7 @@ def hand_out_token(
 ) -> str:
     """A long token for the next step: `confirm_link` takes it. Takes part in the transaction."""
     token = secrets.token_urlsafe(32)
-    _new_row(account, purpose, "", token, now).expires_at = now + lasts
+    _new_row(_of_account(account.id, purpose), "", token, now).expires_at = now + lasts
     return token
 
 
@@ -102,14 +108,25 @@ def confirm(
     address that guesses.
     """
     attempts.require_address_unlocked(origin, now=now)
-    used = _use_code(account, purpose, code, now) if account else None
+    used = _use_code(_of_account(account.id, purpose), code, now) if account else None
     if used is None:
-        attempts.miss(origin, now=now)
-        actor = account.id if account else None
-        audit.record("code.wrong", now=now, origin=origin, actor=actor, purpose=purpose)
+        _note_wrong_code(purpose, account.id if account else None, origin, now)
         db.session.commit()
         raise VerificationRefused
     return used
+
+
+def confirm_recipient(
+    invitation: UUID, email: str, code: str, *, origin: Origin, now: datetime
+) -> None:
+    """Use up the code that was mailed to `email` about an invitation.
+
+    Takes part in the caller's transaction, who commits a refusal as well: the miss is counted.
+    Raises `VerificationRefused`.
+    """
+    if _use_code(_of_recipient(invitation, email), code, now) is None:
+        _note_wrong_code(Purpose.RECIPIENT, None, origin, now)
+        raise VerificationRefused
 
 
 def confirm_link(token: str, purpose: Purpose, *, now: datetime) -> Verification:
@@ -120,7 +137,8 @@ def confirm_link(token: str, purpose: Purpose, *, now: datetime) -> Verification
     found = by_link(token, purpose)
     if found is None:
         raise VerificationRefused
-    used = _use(found.account_id, now, Verification.id == found.id, Verification.expires_at > now)
+    _lock_account(found.account_id)
+    used = _use(now, Verification.id == found.id, Verification.expires_at > now)
     if used is None:
         raise VerificationRefused
     return used
@@ -146,13 +164,13 @@ def void(account: UUID, *, now: datetime) -> None:
 
 
 def contents(id: UUID) -> tuple[Verification, str, str]:
-    """The row with its account, its code and its link's token, for the mail still to be sent.
+    """The row with what it is about, its code and its link's token, for the mail still to be sent.
 
     Raises `NotFound` once it was used or its mail has gone out.
     """
-    row = db.session.get(
-        Verification, id, options=[joinedload(Verification.account)], populate_existing=True
-    )
+    about = joinedload(Verification.invitation).joinedload(Invitation.batch)
+    options = [joinedload(Verification.account), about]
+    row = db.session.get(Verification, id, options=options, populate_existing=True)
     if row is None or row.sealed is None:
         raise NotFound
     opened = sealing.unseal(row.sealed, purpose=_SEAL, row=row.id.bytes).decode()
@@ -160,14 +178,59 @@ def contents(id: UUID) -> tuple[Verification, str, str]:
     return row, code, token
 
 
-def _new_row(
-    account: Account, purpose: Purpose, code: str, token: str, now: datetime
-) -> Verification:
+@dataclass(frozen=True)
+class _Subject:
+    """What a code is about: a purpose of one account, or one address of a bound invitation.
+
+    `name` is what its codes and its wrong codes are known by.
+    """
+
+    purpose: Purpose
+    name: str
+    account_id: UUID | None = None
+    invitation_id: UUID | None = None
+    email: str | None = None
+
+    @property
+    def rows(self) -> sa.ColumnElement[bool]:
+        """All that was sent about it."""
+        if self.account_id is not None:
+            return sa.and_(
+                Verification.account_id == self.account_id, Verification.purpose == self.purpose
+            )
+        return sa.and_(
+            Verification.invitation_id == self.invitation_id, Verification.email == self.email
+        )
+
+
+def _of_account(account: UUID, purpose: Purpose) -> _Subject:
+    return _Subject(purpose, str(account), account_id=account)
+
+
+def _of_recipient(invitation: UUID, email: str) -> _Subject:
+    name = f"{invitation} {email}"
+    return _Subject(Purpose.RECIPIENT, name, invitation_id=invitation, email=email)
+
+
+def _mailed(subject: _Subject, to: str, now: datetime) -> Verification:
+    """A new code, and a link if the purpose has one, in a mail that waits to be sent."""
+    token = secrets.token_urlsafe(32) if subject.purpose in _WITH_LINK else ""
+    code = _drawn_code()
+    row = _new_row(subject, code, token, now)
+    row.email = to
+    row.sealed = sealing.seal(f"{code} {token}".encode(), purpose=_SEAL, row=row.id.bytes)
+    db.session.flush()
+    outbox.queue(subject.purpose, to=to, about=row.id, now=now)
+    return row
+
+
+def _new_row(subject: _Subject, code: str, token: str, now: datetime) -> Verification:
     row = Verification(
         id=new_id(),
-        account_id=account.id,
-        purpose=purpose,
-        digest=_code_digests(account.id, purpose, code)[0] if code else None,
+        account_id=subject.account_id,
+        invitation_id=subject.invitation_id,
+        purpose=subject.purpose,
+        digest=_code_digests(subject, code)[0] if code else None,
         link_digest=_token_digest(token) if token else None,
         misses=0,
         created_at=now,
@@ -177,20 +240,23 @@ def _new_row(
     return row
 
 
-def _use_code(account: Account, purpose: Purpose, code: str, now: datetime) -> Verification | None:
+def _note_wrong_code(purpose: Purpose, actor: UUID | None, origin: Origin, now: datetime) -> None:
+    attempts.miss(origin, now=now)
+    audit.record("code.wrong", now=now, origin=origin, actor=actor, purpose=purpose)
+
+
+def _use_code(subject: _Subject, code: str, now: datetime) -> Verification | None:
     """The row this code uses up, if it is right. The try is counted before it is looked at."""
-    counter = (purpose, str(account.id))
+    counter = (subject.purpose, subject.name)
     with at(now):
         if not lockout.limiter.hit(_WRONG_CODES, *counter):
             return None
+    if subject.account_id is not None:
+        _lock_account(subject.account_id)
     fresh = sa.and_(
-        Verification.account_id == account.id,
-        Verification.purpose == purpose,
-        Verification.created_at > now - CODE_LASTS,
-        Verification.misses < TRIES,
+        subject.rows, Verification.created_at > now - CODE_LASTS, Verification.misses < TRIES
     )
-    is_right = Verification.digest.in_(_code_digests(account.id, purpose, code))
-    used = _use(account.id, now, fresh, is_right)
+    used = _use(now, fresh, Verification.digest.in_(_code_digests(subject, code)))
     if used is None:
         db.session.execute(
             sa.update(Verification)
@@ -204,9 +270,12 @@ def _use_code(account: Account, purpose: Purpose, code: str, now: datetime) -> V
     return used
 
 
-def _use(account: UUID, now: datetime, *conditions: sa.ColumnElement[bool]) -> Verification | None:
-    # Two that confirm something for one account wait for each other here, in one order.
-    db.session.execute(sa.select(Account.id).where(Account.id == account).with_for_update())
+def _lock_account(id: UUID | None) -> None:
+    """Two that confirm something for one account wait for each other here, in one order."""
+    db.session.execute(sa.select(Account.id).where(Account.id == id).with_for_update())
+
+
+def _use(now: datetime, *conditions: sa.ColumnElement[bool]) -> Verification | None:
     used = db.session.scalar(
         sa.update(Verification)
         .where(*conditions, Verification.used_at.is_(None))
@@ -225,9 +294,9 @@ def _drawn_code() -> str:
     return "".join(secrets.choice(codes.ALPHABET) for _ in range(CODE_LENGTH))
 
 
-def _code_digests(account: UUID, purpose: Purpose, code: str) -> list[bytes]:
+def _code_digests(subject: _Subject, code: str) -> list[bytes]:
     """By each key. Codes are short: without a key, a stolen database would give them away."""
-    text = f"{account} {purpose} {codes.canonical(code)}".encode()
+    text = f"{subject.name} {subject.purpose} {codes.canonical(code)}".encode()
     return keys.macs("verification code", text)
 
 

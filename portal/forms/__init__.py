@@ -13,9 +13,10 @@ NO_EMAIL = "This is not an e-mail address."
 
 
 class Form(FlaskForm):
-    """A form; `refusal` is what the domain said to input that was well formed."""
+    """A form; `refusal` is what the domain said to input that was well formed, and its name."""
 
     refusal: str = ""
+    refusal_name: str = ""
 
 
 class EmailAddress(Email):

@@ -4,6 +4,7 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length
 
 from portal.forms import NO_EMAIL, AddressField, CodeField, EmailAddress, Form, NameField
+from portal.forms.landing import RecipientFields
 
 
 class SignInForm(Form):
@@ -45,7 +46,7 @@ class ResetForm(ActivationForm):
     password = PasswordField("New password", [InputRequired("Choose a password."), Length(max=256)])
 
 
-class RegisterForm(Form):
+class RegisterForm(RecipientFields):
     """A new member of staff."""
 
     email = AddressField("E-mail", [InputRequired("Enter your e-mail."), EmailAddress(NO_EMAIL)])

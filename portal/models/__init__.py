@@ -1,12 +1,12 @@
 """The tables, and the questions a row can answer about itself."""
 
-from portal.models.account import Account, Installation, IssuedCount, Role
+from portal.models.account import Account, EmailProof, Installation, IssuedCount, Role
 from portal.models.api_token import ApiToken, IssueReceipt, Scope
 from portal.models.attempt_counter import AttemptCounter
 from portal.models.audit import AuditEvent, AuditHead, UnlinkedEvent
 from portal.models.avatar import Avatar
 from portal.models.batch import Batch, BatchRow, BatchState, BatchUpload
-from portal.models.invitation import Invitation, Redemption, Status
+from portal.models.invitation import Invitation, PendingRedemption, Redemption, Status
 from portal.models.invitation_request import InvitationRequest, RequestState
 from portal.models.outbox import Letter, Mail, MailRefusal, MailState
 from portal.models.refused_guess import RefusedGuess
@@ -27,6 +27,7 @@ __all__ = [
     "BatchRow",
     "BatchState",
     "BatchUpload",
+    "EmailProof",
     "Installation",
     "Invitation",
     "InvitationRequest",
@@ -37,6 +38,7 @@ __all__ = [
     "MailRefusal",
     "MailState",
     "Passkey",
+    "PendingRedemption",
     "Purpose",
     "RecoveryCode",
     "Redemption",

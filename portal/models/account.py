@@ -36,16 +36,29 @@ class Role(StrEnum):
         return f"{'an' if self[0] in 'ao' else 'a'} {self}"
 
 
+class EmailProof(StrEnum):
+    """Why an account's e-mail counts as its own."""
+
+    MAIL = "mail"  # a code or a link that was mailed to that very address came back
+    FIRST_OWNER = "first_owner"  # nobody was there to doubt it
+    COMMAND_LINE = "command_line"  # whoever runs the server vouched for it
+
+
 class Account(Base):
     """One person who signs in with a password.
 
     `serial` is the small number some dialects know an account by. `confirmed_at` says since when
-    the e-mail is known to be theirs; `avatar` is the digest of the picture that is shown.
+    it lets its owner in: members prove their e-mail first, staff need not. Whether the e-mail is
+    theirs is said by `email_proof` alone, None as long as nobody knows. `avatar` is the digest of
+    the picture that is shown.
     """
 
     __tablename__ = "account"
     __table_args__ = (
         sa.CheckConstraint("role IN ('member', 'viewer', 'admin', 'owner')", name="role_known"),
+        sa.CheckConstraint(
+            "email_proof IN ('mail', 'first_owner', 'command_line')", name="email_proof_known"
+        ),
         sa.Index("uq_account_serial", "serial", unique=True),
     )
 
@@ -59,6 +72,7 @@ class Account(Base):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     invitations_issued: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
     confirmed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    email_proof: Mapped[EmailProof | None] = mapped_column(one_of(EmailProof))
     deactivated_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     erased_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     failed_sign_ins: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
@@ -76,6 +90,11 @@ class Account(Base):
     def may(self, role: Role) -> bool:
         """Whether this account may do what `role` may."""
         return self.deactivated_at is None and self.role.rank >= role.rank
+
+    @property
+    def email_is_proven(self) -> bool:
+        """Whether the e-mail is known to be theirs: no other is asserted, or opens anything."""
+        return self.email_proof is not None
 
     @property
     def full_name(self) -> str:

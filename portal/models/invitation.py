@@ -166,3 +166,14 @@ class Redemption(Base):
     account_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("account.id"))
 
     invitation: Mapped[Invitation] = relationship(lazy="raise")
+
+
+class PendingRedemption(Base):
+    """A bound invitation that somebody signed up with: it opens once their e-mail is proven."""
+
+    __tablename__ = "pending_redemption"
+
+    account_id: Mapped[UUID] = mapped_column(
+        sa.ForeignKey("account.id", ondelete="CASCADE"), primary_key=True
+    )
+    invitation_id: Mapped[UUID] = mapped_column(sa.ForeignKey("invitation.id"))

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.extensions import Base
 from portal.models.account import Account
+from portal.models.invitation import Invitation
 from portal.models.types import UTCDateTime, new_id, one_of
 
 
@@ -21,10 +22,13 @@ class Purpose(StrEnum):
     NEW_EMAIL = "new_email"
     SIGN_IN = "sign_in"
     SECOND_FACTOR = "second_factor"
+    RECIPIENT = "recipient"  # an address that an invitation is bound to
 
 
 class Verification(Base):
-    """Something secret an account was sent. Digests alone stay once the mail is gone.
+    """Something secret an account was sent, or for RECIPIENT an address about an invitation.
+
+    Digests alone stay once the mail is gone.
 
     `digest` is of the code (keyed, for codes are short), `link_digest` of the link's token.
     `sealed` holds both for the mail that is still to be sent to `email`; its link leads to the
@@ -35,15 +39,26 @@ class Verification(Base):
     __table_args__ = (
         sa.CheckConstraint(
             "purpose IN ('activation', 'reset', 'new_password', 'new_email', 'sign_in', "
-            "'second_factor')",
+            "'second_factor', 'recipient')",
             name="purpose_known",
         ),
+        sa.CheckConstraint("(account_id IS NULL) <> (invitation_id IS NULL)", name="one_subject"),
         sa.Index("ix_verification_account", "account_id", "purpose"),
+        sa.Index(
+            "ix_verification_invitation",
+            "invitation_id",
+            "email",
+            postgresql_where=sa.text("invitation_id IS NOT NULL"),
+            sqlite_where=sa.text("invitation_id IS NOT NULL"),
+        ),
         sa.Index("ix_verification_expires_at", "expires_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    account_id: Mapped[UUID] = mapped_column(sa.ForeignKey("account.id", ondelete="CASCADE"))
+    account_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("account.id", ondelete="CASCADE"))
+    invitation_id: Mapped[UUID | None] = mapped_column(
+        sa.ForeignKey("invitation.id", ondelete="CASCADE")
+    )
     purpose: Mapped[Purpose] = mapped_column(one_of(Purpose))
     email: Mapped[str | None] = mapped_column(sa.String(254))
     dialect: Mapped[str | None] = mapped_column(sa.String(16))
@@ -55,7 +70,8 @@ class Verification(Base):
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
     used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
-    account: Mapped[Account] = relationship(lazy="raise")
+    account: Mapped[Account] = relationship(lazy="raise")  # none for RECIPIENT
+    invitation: Mapped[Invitation] = relationship(lazy="raise")  # for RECIPIENT alone
 
     def lives(self, now: datetime) -> bool:
         """Whether its link is still good at `now`."""

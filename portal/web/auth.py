@@ -7,6 +7,7 @@ from flask_login import login_user
 from portal.clock import utcnow
 from portal.devices import origin
 from portal.domain import accounts, sign_ins
+from portal.domain.recipient_proofs import Proof
 from portal.domain.sign_ins import SecondStep
 from portal.forms.auth import RegisterForm, SignInForm
 from portal.guards import account_required, current_session, public
@@ -46,7 +47,8 @@ def sign_in() -> ResponseReturnValue:
 @public
 def registration() -> ResponseReturnValue:
     """The form to register as staff."""
-    form = RegisterForm(formdata=None, code=request.args.get("code", ""))
+    known = {name: request.args.get(name, "") for name in ("code", "proof")}
+    form = RegisterForm(formdata=None, **known)
     return render_template("auth/register.html", form=form, mode=accounts.registration())
 
 
@@ -62,6 +64,7 @@ def register() -> ResponseReturnValue:
                 username=form.username.data or "",
                 password=form.password.data or "",
                 invitation_code=form.code.data,
+                proof=Proof(code=form.mailed_code.data or "", link=form.proof.data or ""),
                 origin=origin(),
                 now=utcnow(),
             )

@@ -5,13 +5,26 @@ from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
 from portal.devices import origin
-from portal.domain import accounts, attempts, codes, redemptions
-from portal.domain.errors import CodeRefused, PortalError, RecipientRequired, StaffInvitation
-from portal.domain.offers import Offer
-from portal.forms.landing import RedeemForm, ValidationForm
-from portal.guards import current_invitee, invitee_required, public
+from portal.domain import accounts, attempts, codes, recipient_proofs, redemptions
+from portal.domain.errors import (
+    CodeRefused,
+    InvalidEmail,
+    PortalError,
+    RecipientRequired,
+    RecipientUnproven,
+    StaffInvitation,
+    VerificationRefused,
+)
+from portal.domain.recipient_proofs import Proof
+from portal.forms.landing import RecipientFields, RedeemForm, ValidationForm
+from portal.guards import current_invitee, current_session, invitee_required, public
 
 blueprint = Blueprint("landing", __name__)
+
+REFUSALS = (
+    *(CodeRefused, InvalidEmail, RecipientRequired, RecipientUnproven),
+    *(StaffInvitation, VerificationRefused),
+)
 
 
 @blueprint.get("/")
@@ -19,11 +32,10 @@ blueprint = Blueprint("landing", __name__)
 def index() -> ResponseReturnValue:
     """The field for a code. `?code=` fills it in and validates it; it never redeems."""
     form = RedeemForm(request.args)
-    code = form.code.data or ""
-    if current_invitee() and not code:
+    if current_invitee() and not form.code.data:
         return redirect(url_for("landing.welcome"))
     attempts.require_unlocked(origin(), now=utcnow())
-    return render_template("landing/index.html", form=form, **_answer(code, by_link=True))
+    return render_template("landing/index.html", form=form, **_answer(form, by_link=True))
 
 
 @blueprint.post("/validation")
@@ -32,7 +44,7 @@ def validation() -> str:
     """The fragment that answers while a code is being typed."""
     form = ValidationForm()
     form.validate_on_submit()
-    return render_template("landing/_validation.html", form=form, **_answer(form.code.data or ""))
+    return render_template("landing/_validation.html", form=form, **_answer(form))
 
 
 @blueprint.post("/")
@@ -44,9 +56,13 @@ def redeem() -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             invitee = redemptions.admit(
-                form.code.data or "", origin=origin(), now=utcnow(), email=form.email.data or None
+                form.code.data or "",
+                origin=origin(),
+                now=utcnow(),
+                email=form.email.data or None,
+                proof=_proof(form),
             )
-        except (CodeRefused, RecipientRequired, StaffInvitation) as error:
+        except REFUSALS as error:
             refusal = error
         else:
             session.permanent = True
@@ -72,14 +88,27 @@ def depart() -> ResponseReturnValue:
     return redirect(url_for("landing.index"), 303)
 
 
-def _answer(code: str, *, by_link: bool = False) -> dict[str, Offer | PortalError | None]:
+def _answer(form: RedeemForm | ValidationForm, *, by_link: bool = False) -> dict[str, object]:
     """What there is to say about a code that is being typed, or that came in a link."""
+    code = form.code.data or ""
     if not code.strip():
         return {"offer": None, "refusal": None}
     verb = redemptions.visit if by_link else redemptions.check
     try:
         if not by_link:
             codes.require_complete(code)
-        return {"offer": verb(code, origin=origin(), now=utcnow()), "refusal": None}
+        offer = verb(code, origin=origin(), now=utcnow())
     except CodeRefused as refusal:
         return {"offer": None, "refusal": refusal}
+    is_proven = recipient_proofs.proven_address(offer, _proof(form)) is not None
+    return {"offer": offer, "refusal": None, "is_proven": is_proven}
+
+
+def _proof(form: RecipientFields) -> Proof:
+    """What shows that a personal invitation is for whoever is here."""
+    signed_in = current_session()
+    return Proof(
+        code=form.mailed_code.data or "",
+        link=form.proof.data or "",
+        account=signed_in.account if signed_in else None,
+    )

@@ -58,7 +58,7 @@ def reveal(id: UUID) -> str:
     return render_template(
         "mails/show.html",
         mail=mail,
-        message=mailer.render(mail, matter),
+        message=mailer.render(mail, matter, proves=False),
         obstacle=matter.obstacle(mail.kind, utcnow()),
     )
 

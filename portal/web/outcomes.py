@@ -37,4 +37,4 @@ def refusals_on(form: Form) -> Iterator[None]:
     except GREATER:
         raise
     except PortalError as refusal:
-        form.refusal = str(refusal)
+        form.refusal, form.refusal_name = str(refusal), refusal.name

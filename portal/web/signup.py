@@ -11,7 +11,7 @@ from portal.domain.errors import NotFound
 from portal.domain.profiles import LANGUAGES, Profile
 from portal.forms import Form
 from portal.forms.auth import ActivationForm, IdentityForm, SignUpForm
-from portal.guards import public
+from portal.guards import account_required, current_account, current_session, public
 from portal.models import Purpose
 from portal.web.outcomes import refusals_on
 
@@ -83,6 +83,16 @@ def resend() -> ResponseReturnValue:
     return redirect(url_for("signup.activation"), 303)
 
 
+@blueprint.post("/account/email/proof")
+@account_required
+def prove() -> ResponseReturnValue:
+    """Mail a code to one's own address, for it is not proven yet."""
+    email = current_account().email
+    members.resend(email, origin=origin(), now=utcnow())
+    session[CONFIRMING] = email
+    return redirect(url_for("signup.activation"), 303)
+
+
 @blueprint.get("/activation/<token>")
 @public
 def link(token: str) -> str:
@@ -114,5 +124,8 @@ def resend_by_link(token: str) -> ResponseReturnValue:
 
 def _activated() -> ResponseReturnValue:
     session.pop(CONFIRMING, None)
+    if current_session():
+        flash("Your e-mail is confirmed.")
+        return redirect(url_for("account.index"), 303)
     flash("Your e-mail is confirmed. You can sign in now.")
     return redirect(url_for("auth.login"), 303)
