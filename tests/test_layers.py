@@ -17,7 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "portal.clock": set(),
     "portal.current": set(),
     "portal.config": {"portal.current"},
-    "portal.extensions": set(),
+    "portal.extensions": {"portal.domain.origin"},
     "portal.domain.errors": set(),
     "portal.forms": {"portal.forms"},
     "portal.encoder": set(),
@@ -25,7 +25,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "portal.assets": {"portal.config"},
     "portal.floods": {
         "portal.config",
-        "portal.current",
         "portal.extensions",
         "portal.limits_storage",
     },

@@ -74,6 +74,5 @@ def answer(error: Exception, status: int) -> Response:
 
 
 def _origin() -> Origin:
-    """The dialect names no devices: an address with its program stands for one."""
-    address, client = request.remote_addr or "", request.user_agent.string
-    return Origin(device=f"kursus:{address}\n{client}", address=address, client=client)
+    """The dialect has no device ids."""
+    return Origin("", address=request.remote_addr or "", client=request.user_agent.string)

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from portal import transactions
 from portal.config import settings
 from portal.domain import attempts, audit, emails, guesses, offers, serials, sessions
+from portal.domain.attempts import Kind
 from portal.domain.errors import (
     CodeRefused,
     InvitationExpired,
@@ -44,7 +45,7 @@ def check(code: str, *, origin: Origin, now: datetime) -> Offer:
     end, redemption, offer = offers.look_up(code, origin=origin, now=now)
     attempts.require_over(end)
     if offer is None:
-        attempts.miss(origin, now=now)
+        attempts.miss(Kind.LOOKING_UP, origin, now=now)
         db.session.commit()
         raise CodeRefused
     if redemption is None:
@@ -64,6 +65,8 @@ def visit(code: str, *, origin: Origin, now: datetime) -> Offer:
 
 def redeem(code: str, *, origin: Origin, now: datetime, email: str | None = None) -> Redemption:
     """Let a device in. The same device coming back is let in again and uses nothing up.
+
+    An origin without a device takes a use each time.
 
     Raises `LockedOut`; `CodeRefused` by its kind, with the tries left; and at no cost of a try
     `RecipientRequired` (bound to an address, and `email` is missing), `StaffInvitation`, and
@@ -87,7 +90,7 @@ def enlist(
     """Add `account` with the role its invitation grants. Takes part in the caller's transaction.
 
     An invitation that grants none makes it `otherwise`; a device that one let in before uses
-    nothing up, but makes one account by it and no more.
+    nothing up, but makes one account by it and no more. Without a device, each account takes a use.
 
     Raises `LockedOut`, or `CodeRefused` (also for a code that grants no role, without `otherwise`).
     """
@@ -154,10 +157,10 @@ def _try(
 def _fail(refusal: CodeRefused, origin: Origin, now: datetime) -> NoReturn:
     left = attempts.fail(origin, now=now)
     audit.record("code.refused", now=now, origin=origin, reason=refusal.name, tries_left=left)
-    if not left:
+    if left == 0:
         audit.record("device.locked", now=now, origin=origin)
     transactions.commit()
-    if not left:
+    if left == 0:
         raise LockedOut(now + timedelta(minutes=settings.lockout_minutes)) from refusal
     refusal.tries_left = left
     raise refusal
@@ -193,10 +196,12 @@ def _take_a_use(
 ) -> Redemption:
     if not _TAKE.rows({"taken": invitation, "moment": now}):
         _explain(invitation, now)
+    admitted = new_id()
     row = {
-        "id": new_id(),
+        "id": admitted,
         "invitation_id": invitation,
-        "device": origin.device_digest,
+        # People without devices are let in one by one: the ledger takes each for somebody else.
+        "device": origin.device_digest or admitted.hex,
         "at": now,
         "address": origin.address,
         "client": origin.client[:255],

@@ -16,6 +16,7 @@ from sqlalchemy.orm import joinedload
 
 from portal.config import settings
 from portal.domain import attempts, audit, codes, keys, outbox, sealing
+from portal.domain.attempts import Kind
 from portal.domain.errors import AskedTooOften, NotFound, VerificationRefused
 from portal.domain.origin import Origin
 from portal.extensions import db, lockout
@@ -101,10 +102,10 @@ def confirm(
     Raises `VerificationRefused`, for nobody's account as for a wrong code, and `LockedOut` for an
     address that guesses.
     """
-    attempts.require_address_unlocked(origin, now=now)
+    attempts.require_address_unlocked(Kind.SIGNING_IN, origin, now=now)
     used = _use_code(account, purpose, code, now) if account else None
     if used is None:
-        attempts.miss(origin, now=now)
+        attempts.miss(Kind.SIGNING_IN, origin, now=now)
         actor = account.id if account else None
         audit.record("code.wrong", now=now, origin=origin, actor=actor, purpose=purpose)
         db.session.commit()
