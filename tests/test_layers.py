@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "portal.extensions",
         "portal.limits_storage",
     },
+    "portal.fetch_metadata": {"portal.current", "portal.domain.errors"},
     "portal.filters": {"portal.clock"},
     "portal.database": {"portal.config", "portal.extensions"},
     "portal.prepared": set(),

@@ -33,6 +33,7 @@ VOICE = Voice(
         errors.InvalidCredentials: ("Email / Password tidak sesuai", 400),
         errors.AccountDeactivated: INACTIVE,
         errors.EmailUnconfirmed: INACTIVE,
+        errors.ForeignOrigin: (None, 403),
         errors.LockedOut: TOO_OFTEN,
     },
     faults={

@@ -6,7 +6,13 @@ from flask.typing import ResponseReturnValue
 from portal.clock import utcnow
 from portal.devices import origin
 from portal.domain import accounts, attempts, codes, redemptions
-from portal.domain.errors import CodeRefused, PortalError, RecipientRequired, StaffInvitation
+from portal.domain.errors import (
+    CodeRefused,
+    LockedOut,
+    PortalError,
+    RecipientRequired,
+    StaffInvitation,
+)
 from portal.domain.offers import Offer
 from portal.forms.landing import RedeemForm, ValidationForm
 from portal.guards import current_invitee, invitee_required, public
@@ -83,3 +89,9 @@ def _answer(code: str, *, by_link: bool = False) -> dict[str, Offer | PortalErro
         return {"offer": verb(code, origin=origin(), now=utcnow()), "refusal": None}
     except CodeRefused as refusal:
         return {"offer": None, "refusal": refusal}
+    except LockedOut:
+        # The address has looked up too many codes. By a link that is no obstacle: `index` has seen
+        # to it that this code may be redeemed.
+        if not by_link:
+            raise
+        return {"offer": None, "refusal": None}
