@@ -42,7 +42,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "portal.lookups": {"portal.extensions", "portal.statements"},
     "portal.marks": {"portal.connections", "portal.extensions", "portal.statements"},
-    "portal.logs": {"portal.clock", "portal.config", "portal.current", "portal.encoder"},
+    "portal.logs": {
+        "portal.clock",
+        "portal.config",
+        "portal.current",
+        "portal.encoder",
+        "portal.redaction",
+    },
+    "portal.redaction": {"portal.config", "portal.current"},
     "portal.models": {"portal.models", "portal.extensions"},
     "portal.limits_storage": {
         "portal.models",
@@ -91,6 +98,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "portal.current",
         "portal.domain.errors",
         "portal.extensions",
+        "portal.redaction",
     },
     "portal.metrics": {"portal.current", "portal.domain"},
     "portal.languages": set(),
