@@ -66,21 +66,19 @@ PLACEHOLDER = re.compile(r"<(?:[^:<>]+:)?(\w+)>")
 PRODUCT = re.compile(r"(?<!\S)[A-Za-z-]{2,24}/[0-9]{1,4}(?:\.[0-9]{1,6}){0,4}(?!\S)")
 
 
-def redacted(
-    value: Any, name: str = "", *, said: frozenset[str] = frozenset(), depth: int = 0
-) -> Any:
+def redacted(value: Any, name: str = "", said: frozenset[str] = frozenset(), depth: int = 0) -> Any:
     """`value` of the field `name`, or all in it. Texts in fields that are `said` are our own."""
-    if isinstance(value, dict) and depth < DEEPEST:
-        return {
-            redacted_name(key): redacted(item, key, said=said, depth=depth + 1)
-            for key, item in islice(value.items(), LONGEST_OBJECT)
-        }
-    if isinstance(value, list) and depth < DEEPEST:
-        return [redacted(item, name, said=said, depth=depth + 1) for item in value[:LONGEST_LIST]]
     if isinstance(value, str):
         return value[:LONGEST_TEXT] if name in said else redacted_text(value, name)
     if value is None or isinstance(value, bool) or (name in HARMLESS and _is_harmless(value)):
         return value
+    if isinstance(value, dict) and depth < DEEPEST:
+        return {
+            (key if key in NAMES else described(key)): redacted(item, key, said, depth + 1)
+            for key, item in islice(value.items(), LONGEST_OBJECT)
+        }
+    if isinstance(value, list) and depth < DEEPEST:
+        return [redacted(item, name, said, depth + 1) for item in value[:LONGEST_LIST]]
     return described(value)
 
 
@@ -93,13 +91,10 @@ def redacted_text(text: str, name: str) -> str:
     return described(text)
 
 
-def redacted_name(name: str) -> str:
-    """The name of a field, if it is one of ours."""
-    return name if name in NAMES else described(name)
-
-
 def described(value: Any) -> str:
     """Its type, and its length if it has one: `<str 32>`, `<int>`."""
+    if isinstance(value, str):
+        return f"<str {len(value)}>"
     kind = type(value).__name__
     return f"<{kind} {len(value)}>" if hasattr(value, "__len__") else f"<{kind}>"
 
@@ -111,7 +106,8 @@ def redacted_query(query: str) -> str:
     pairs = (pair.partition("=") for pair in query[:LONGEST_ADDRESS].split("&")[:LONGEST_OBJECT])
     fields = ((unquote_plus(name), unquote_plus(value)) for name, _, value in pairs)
     return "?" + "&".join(
-        f"{redacted_name(name)}={redacted_text(value, name)}" for name, value in fields
+        f"{name if name in NAMES else described(name)}={redacted_text(value, name)}"
+        for name, value in fields
     )
 
 
@@ -157,7 +153,7 @@ def redacted_header(name: str, value: str) -> str:
 def _is_harmless(value: Any) -> bool:
     if isinstance(value, int):
         return abs(value) < LARGEST_NUMBER
-    return isinstance(value, datetime | UUID)
+    return isinstance(value, (datetime, UUID))
 
 
 @lru_cache(maxsize=1024)
@@ -167,7 +163,7 @@ def _template(rule: str) -> str:
 
 
 def _segment(value: Any) -> str:
-    return str(value) if isinstance(value, int | UUID) or value in WORDS else described(value)
+    return str(value) if isinstance(value, (int, UUID)) or value in WORDS else described(value)
 
 
 def _word(text: str) -> str:

@@ -7,7 +7,6 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from importlib import import_module
-from urllib.parse import quote
 from uuid import uuid4
 
 from flask import Flask
@@ -39,12 +38,15 @@ def field_names() -> list[str]:
 
 
 def routes(app: Flask, text: str, number: str = "1") -> Iterator[tuple[str, str]]:
-    """The method and the path of every route, with `text` and `number` where they take some."""
+    """The method and the path of every route, with `text` and `number` where they take some.
+
+    Both are in escapes already, if they need them.
+    """
 
     def fill(found: re.Match[str]) -> str:
         converter, choices = found[1], found[2]
         values = {"uuid": str(uuid4()), "int": number, "any": (choices or "").split(",")[0]}
-        return values.get(converter, quote(text))
+        return values.get(converter, text)
 
     for rule in app.url_map.iter_rules():
         for method in sorted((rule.methods or set()) - {"OPTIONS", "HEAD"}):
