@@ -11,6 +11,7 @@ from portal import (
     connections,
     database,
     errors,
+    fetch_metadata,
     filters,
     floods,
     guards,
@@ -34,6 +35,7 @@ __all__ = ["create_app", "limits_storage"]
 PARTS = (
     logs,
     metrics,
+    fetch_metadata,
     floods,
     database,
     schema,

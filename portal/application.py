@@ -8,11 +8,14 @@ from flask.json.provider import DefaultJSONProvider
 from flask.sansio.app import App
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from werkzeug.datastructures import Headers
+from werkzeug.routing import IntegerConverter, Map
 
 from portal.encoder import Encoder
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
+
+LARGEST_INTEGER = 2**31 - 1
 
 
 class CookieSessions(SecureCookieSessionInterface):
@@ -75,11 +78,24 @@ class Json(DefaultJSONProvider):
         return JsonResponse(body + b"\n")
 
 
+class BoundedInteger(IntegerConverter):
+    """`<int:…>`: ASCII digits, up to what a database's integer holds; any other path is a 404."""
+
+    regex = "[0-9]{1,10}"
+
+    def __init__(self, map: Map, **options: Any) -> None:
+        super().__init__(map, **({"max": LARGEST_INTEGER} | options))
+
+
 class Portal(Flask):
     """Flask as this portal uses it."""
 
     json_provider_class = Json
     session_interface = CookieSessions()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.url_map.converters["int"] = BoundedInteger
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """No view or hook here is a coroutine; to ask each of them takes as long as a query."""

@@ -1,4 +1,4 @@
-"""Floods: how often one address may ask for one thing, be it right or wrong.
+"""Floods: how often one network may ask for one thing, be it right or wrong.
 
 Flask-Limiter counts in Redis when there is one, and goes on in memory while Redis is away. Without
 Redis each process counts for itself, and asks Flask-Limiter's storage directly: its hooks weigh
@@ -10,9 +10,8 @@ from flask_limiter import ExemptionScope
 from limits import parse
 from werkzeug.exceptions import TooManyRequests
 
-from portal import current
 from portal.config import Settings
-from portal.extensions import limiter, lockout
+from portal.extensions import flood_scope, limiter, lockout, requesting_network
 from portal.limits_storage import Limit
 
 
@@ -38,15 +37,12 @@ class Floods:
 
     def count(self) -> None:
         """Count this request; raise `TooManyRequests` if it is one too many."""
-        asked = current.request()
-        endpoint = asked.endpoint
-        if endpoint is None:
+        scope = flood_scope()
+        if scope not in self._is_exempt:
+            self._is_exempt[scope] = _is_exempt(scope)
+        if self._is_exempt[scope]:
             return
-        if endpoint not in self._is_exempt:
-            self._is_exempt[endpoint] = _is_exempt(endpoint)
-        if self._is_exempt[endpoint]:
-            return
-        key = self._limit.key_for(f"{asked.remote_addr}/{endpoint}")
+        key = self._limit.key_for(f"{requesting_network()}/{scope}")
         if limiter.limiter.storage.incr(key, self._limit.expiry) > self._limit.amount:
             raise TooManyRequests(retry_after=self._limit.expiry)
 

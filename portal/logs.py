@@ -1,49 +1,43 @@
 """Logs: one JSON object a line on standard output, in the fields of the invitations contract.
 
-Passwords, tokens, codes, cookies and Authorization are masked here, whatever request they come in.
+What of a request may stand there is decided in `redaction.py`. Exceptions are told without their
+messages, which may quote what was sent; so is what libraries log.
 """
 
 import logging
 import re
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Iterator, Mapping
 from functools import lru_cache, partial
 from http import HTTPStatus
-from itertools import islice
+from pathlib import Path
+from types import TracebackType
 from typing import Any, TextIO
-from urllib.parse import unquote_plus, urlsplit
 
 import structlog
 from flask import Flask, Request, Response
+from flask.logging import default_handler
 from uuid_utils import uuid4
 from werkzeug.exceptions import HTTPException
 
 from portal import current
 from portal.clock import utcnow
 from portal.encoder import Encoder
+from portal.redaction import (
+    HEADERS,
+    described,
+    redacted,
+    redacted_header,
+    redacted_path,
+    redacted_query,
+    redacted_route,
+)
 
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
-PLACEHOLDER = re.compile(r"<(?:[^:<>]+:)?(\w+)>")
-PLAIN_SEGMENT = re.compile(r"[a-z.-]*")
-MASK = "***"
-# `q` is the search of the history: a whole code may stand in it.
-SECRETS = frozenset(
-    {
-        "password",
-        "password_re",
-        "confirm_password",
-        "current_password",
-        "confirmation",
-        "token",
-        "csrf_token",
-    }
-    | {"token_access", "token_refresh", "user_token"}
-    | {"code", "own_code", "invitation_code", "mailed_code", "proof", "q"}
-    | {"authorization", "proxy-authorization", "cookie", "secret-token"}
-)
-ADDRESSES = frozenset({"referer", "hx-current-url"})
-RETURNS = frozenset({"next"})  # where to go after signing in: a search may have been interrupted
-LONGEST_TEXT, LONGEST_LIST, DEEPEST = 200, 3, 5
+# In our responses, these are sentences of our own.
+SAID = frozenset({"message", "msg"})
+SERVER_FOR_DEVELOPMENT = "werkzeug"
 
 JSON = Encoder(default=repr, utc="Z")
 
@@ -58,7 +52,7 @@ def init_app(app: Flask) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(without_messages),
             structlog.processors.EventRenamer("msg"),
             structlog.processors.JSONRenderer(lambda event, **_: JSON.encode(event)),
         ],
@@ -67,6 +61,11 @@ def init_app(app: Flask) -> None:
         cache_logger_on_first_use=False,
     )
     app.after_request(partial(_write, least))
+    for name in ("gunicorn.error", SERVER_FOR_DEVELOPMENT):
+        logging.getLogger(name).addFilter(hide_values)
+    default_handler.addFilter(hide_values)
+    if logging.lastResort:  # writes what the other libraries log
+        logging.lastResort.addFilter(hide_values)
 
 
 def request_id() -> str:
@@ -80,50 +79,40 @@ def request_id() -> str:
     return known
 
 
+def without_messages(
+    exc_info: tuple[type[BaseException], BaseException, TracebackType | None],
+) -> str:
+    """The traceback of an exception and its causes, with their types alone."""
+    return "".join(_frames(exc_info[1]))
+
+
+def hide_values(record: logging.LogRecord) -> bool:
+    """A filter that lets each record of a library pass, without what was sent to the portal.
+
+    Warnings quote it, as arguments or in the message itself: of a message that comes without
+    arguments, no more is told than where it was written. So does each line of the server for
+    development.
+    """
+    if record.levelno < logging.WARNING and record.name != SERVER_FOR_DEVELOPMENT:
+        return True
+    if isinstance(record.args, Mapping):
+        record.args = {name: described(each) for name, each in record.args.items()}
+    elif record.args:
+        record.args = tuple(
+            each if isinstance(each, int) else described(each) for each in record.args
+        )
+    elif record.levelno >= logging.WARNING:
+        error = sys.exc_info()[0]
+        record.msg = f"{Path(record.pathname).stem}.{record.funcName}:{record.lineno}"
+        record.msg += f" {error.__name__}" if error else ""
+    if record.exc_info and record.exc_info[1]:
+        record.exc_text = without_messages(record.exc_info)
+    return True
+
+
 def answered(body: object) -> None:
     """Tell the log what a program is answered, so that it need not read the response again."""
     current.request().environ["portal.answered"] = body
-
-
-def masked(value: Any, depth: int = 0) -> Any:
-    """`value` without secrets, and without more of anything than a log has use for."""
-    if isinstance(value, str):
-        return value[_SHOWN]
-    if not isinstance(value, (dict, list)):
-        return value
-    if depth == DEEPEST:
-        return MASK
-    if isinstance(value, list):
-        return [masked(item, depth + 1) for item in value[:LONGEST_LIST]]
-    shown = {}
-    for long_name, item in islice(value.items(), 50):
-        name = long_name[_SHOWN]
-        manner = _manner(name) if item is not None else None
-        shown[name] = manner(str(item)) if manner else masked(item, depth + 1)
-    return shown
-
-
-_SHOWN = slice(LONGEST_TEXT)
-
-
-@lru_cache(maxsize=1024)
-def _manner(name: str) -> Callable[[str], str] | None:
-    """How the value of a field is written; None for one that has nothing to hide."""
-    if name.lower() in SECRETS:
-        return _nothing
-    return _path if name.lower() in RETURNS else None
-
-
-def _nothing(_: str) -> str:
-    return MASK
-
-
-def _beginning(text: str) -> str:
-    return text[:LONGEST_TEXT]
-
-
-def _path(address: str) -> str:
-    return _beginning(address.partition("?")[0])
 
 
 def _write(least: int, response: Response) -> Response:
@@ -146,12 +135,12 @@ def _line(asked: Request, response: Response, level: int) -> dict[str, Any]:
     return {
         "request": {
             "xid": request_id(),
-            "method": asked.method,
+            "method": current.method(),
             "url": _url(asked),
             "header": _headers(asked),
             "body": _body(asked),
         },
-        "response": masked(body),
+        "response": redacted(body, said=SAID) if body else body,
         "statusCode": response.status_code,
         "level": "error" if level == logging.ERROR else "info",
         "time": utcnow(),
@@ -161,77 +150,43 @@ def _line(asked: Request, response: Response, level: int) -> dict[str, Any]:
 
 def _message(response: Response, body: object) -> str:
     if isinstance(body, dict):
-        for name in ("message", "msg"):
+        for name in SAID:
             if name in body:
                 return str(body[name])
     return HTTPStatus(response.status_code).phrase
 
 
 def _url(asked: Request) -> str:
-    """The address that was asked for; a code in it is masked, wherever it stands."""
     if asked.url_rule is None:
-        path = "/".join(
-            segment if PLAIN_SEGMENT.fullmatch(segment) else MASK
-            for segment in asked.path.split("/")[:20]
-        )
+        path = redacted_path(asked.path)
     else:
-        path = _template(asked.url_rule.rule).format_map(asked.view_args or {})
+        path = redacted_route(asked.url_rule, asked.view_args or {})
     query = asked.query_string
-    return path + _query(query.decode(errors="replace")) if query else path
-
-
-@lru_cache(maxsize=1024)
-def _template(rule: str) -> str:
-    """A rule of the URL map as a format string, `/a/{id}` for `/a/<uuid:id>`, without secrets."""
-    return PLACEHOLDER.sub(lambda found: MASK if found[1] in SECRETS else f"{{{found[1]}}}", rule)
-
-
-def _query(text: str) -> str:
-    return "?" + "&".join(map(_pair, text[:2000].split("&"))) if text else ""
-
-
-def _pair(text: str) -> str:
-    """As it was sent; a secret is found by its name, which may be written in escapes."""
-    name, _, value = text.partition("=")
-    manner = _manner(unquote_plus(name)[_SHOWN])
-    return f"{name}={manner(unquote_plus(value))}" if manner else text[:LONGEST_TEXT]
+    return path + redacted_query(query.decode(errors="replace")) if query else path
 
 
 def _headers(asked: Request) -> dict[str, list[str]]:
     """By WSGI's own names, since Werkzeug would spell and check each header anew."""
     environ = asked.environ
     return {
-        name: [written(value)]
-        for variable, name, written in _headers_among(tuple(environ))
-        if (value := environ[variable])
+        shown: [redacted_header(name, environ[variable])]
+        for variable, name, shown in _headers_among(tuple(environ))
+        if environ[variable]
     }
 
 
 @lru_cache(maxsize=32)  # each may be as long as the headers of a request
-def _headers_among(variables: tuple[str, ...]) -> list[tuple[str, str, Callable[[str], str]]]:
-    """Of each variable that is a header: itself, the header's name, and how its value is written.
+def _headers_among(variables: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    """Of each variable that is a header: itself, the header's name, and how the name is shown.
 
     Clients send the same headers with each request, so this is worked out once for each kind.
     """
     return [
-        (variable, name := variable.removeprefix("HTTP_").replace("_", "-").title(), _written(name))
+        (variable, name, name if name in HEADERS else described(name))
         for variable in variables
         if variable in {"CONTENT_TYPE", "CONTENT_LENGTH"} or variable.startswith("HTTP_")
+        for name in [variable.removeprefix("HTTP_").replace("_", "-").title()]
     ]
-
-
-def _written(header: str) -> Callable[[str], str]:
-    if header.lower() in SECRETS:
-        return _nothing
-    return _address if header.lower() in ADDRESSES else _beginning
-
-
-def _address(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-    except ValueError:  # such as http://[x
-        return MASK
-    return f"{parts.scheme}://{parts.netloc}{parts.path}{_query(parts.query)}"
 
 
 def _body(asked: Request) -> Any:
@@ -240,7 +195,14 @@ def _body(asked: Request) -> Any:
         return None
     try:
         if asked.is_json:
-            return masked(asked.get_json(silent=True))
-        return masked(asked.form.to_dict()) if asked.form else None
+            return redacted(asked.get_json(silent=True))
+        return redacted(asked.form.to_dict()) if asked.form else None
     except HTTPException:
         return None
+
+
+def _frames(error: BaseException | None) -> Iterator[str]:
+    while error is not None:
+        yield f"{type(error).__module__}.{type(error).__qualname__}\n"
+        yield from traceback.format_tb(error.__traceback__)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

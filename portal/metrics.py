@@ -81,8 +81,8 @@ def _count(response: Response) -> Response:
     began = asked.environ.get("portal.began")
     if began is not None:
         # The rule, not the path: a path may hold a code, and there is no end of paths.
-        route = asked.url_rule.rule if asked.url_rule else "none"
-        _answered(route, asked.method, response.status_code).inc()
+        route = asked.url_rule.rule if asked.url_rule else "unmatched"
+        _answered(route, current.method(), response.status_code).inc()
         _seconds(route).observe(time.perf_counter() - began)
     return response
 

@@ -17,6 +17,7 @@ from portal import current
 from portal.config import Settings
 from portal.domain.errors import BadInput, ForeignOrigin
 from portal.extensions import csrf
+from portal.redaction import is_secret
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication, WSGIEnvironment
@@ -42,16 +43,19 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 # What programs read is shown by no browser, and may do nothing there at all.
-OF_JSON = HEADERS | {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
+OF_JSON = HEADERS | {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
 OF_PAGES = HEADERS | {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Frame-Options": "DENY",
-    # A shared link carries its code in the address: no other site needs to learn it. (`no-referrer`
-    # would also turn the Origin of our own forms into "null".)
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+# Of pages whose address is a secret: a mailed link, a link with a code, a search.
+OF_SECRET_PAGES = OF_PAGES | {"Referrer-Policy": "no-referrer"}
 JSON = ("Content-Type", "application/json")
 LARGEST_BODY = 1024 * 1024  # bytes
 LARGEST_UPLOAD = 6 * 1024 * 1024  # bytes: room for a file that is a little too large to be told so
@@ -116,6 +120,23 @@ def init_app(app: Flask) -> None:
     app.request_class = CarefulRequest
     app.wsgi_app = _with_headers(app.wsgi_app, app.extensions["portal.settings"])  # type: ignore[method-assign, assignment]
     app.before_request(partial(_refuse_strangers, app.extensions["portal.settings"]))
+    app.add_template_global(address_is_secret)
+
+
+def address_is_secret() -> bool:
+    """Whether the address of this page is a secret, which no other request may carry.
+
+    The page says `no-referrer`. Its forms would then have the Origin `null`, so it goes on to name
+    in its head the policy `strict-origin`, by which browsers send our origin and no path.
+    """
+    return _has_secret_address(current.request())
+
+
+def _has_secret_address(asked: Request) -> bool:
+    rule, query = asked.url_rule, asked.query_string.decode(errors="replace")
+    if rule is None or rule.endpoint == "static":
+        return False
+    return is_secret(asked.view_args or {}, query)
 
 
 def _refuse_strangers(chosen: Settings) -> None:
@@ -146,6 +167,7 @@ def _with_headers(application: "WSGIApplication", chosen: Settings) -> "WSGIAppl
     transport = {"Strict-Transport-Security": "max-age=31536000"} if chosen.https else {}
     of_json = list((OF_JSON | transport).items())
     of_pages = list((OF_PAGES | transport).items())
+    of_secret_pages = list((OF_SECRET_PAGES | transport).items())
 
     def with_headers(environ: "WSGIEnvironment", start_response: Any) -> Iterable[bytes]:
         def start(status: str, own: list[tuple[str, str]], error: Any = None) -> Any:
@@ -153,7 +175,10 @@ def _with_headers(application: "WSGIApplication", chosen: Settings) -> "WSGIAppl
             if "Cache-Control" in said and not _may_be_kept(environ, status, own):
                 own = [one for one in own if one[0] != "Cache-Control"]
                 said.discard("Cache-Control")
+            asked = environ.get("werkzeug.request")
             headers = of_json if JSON in own else of_pages
+            if headers is of_pages and asked is not None and _has_secret_address(asked):
+                headers = of_secret_pages
             return start_response(
                 status, own + [one for one in headers if one[0] not in said], error
             )

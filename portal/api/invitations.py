@@ -237,13 +237,12 @@ def answer(error: Exception, status: int) -> Response:
 
 
 def _origin() -> Origin:
-    """The device a client names itself by; a client that names none is known by its address."""
+    """The device a client names itself by, if it does."""
     asked = current.request()
     device = asked.environ.get("HTTP_DEVICEID", "").strip()
-    address = asked.remote_addr or ""
     return Origin(
-        device=f"api:{device}" if device else f"program:{address}",
-        address=address,
+        device=f"api:{device}" if device else "",
+        address=asked.remote_addr or "",
         client=asked.environ.get("HTTP_USER_AGENT", ""),
     )
 

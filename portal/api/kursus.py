@@ -33,6 +33,7 @@ VOICE = Voice(
         errors.InvalidCredentials: ("Email / Password tidak sesuai", 400),
         errors.AccountDeactivated: INACTIVE,
         errors.EmailUnconfirmed: INACTIVE,
+        errors.ForeignOrigin: (None, 403),
         errors.LockedOut: TOO_OFTEN,
     },
     faults={
@@ -74,6 +75,5 @@ def answer(error: Exception, status: int) -> Response:
 
 
 def _origin() -> Origin:
-    """The dialect names no devices: an address with its program stands for one."""
-    address, client = request.remote_addr or "", request.user_agent.string
-    return Origin(device=f"kursus:{address}\n{client}", address=address, client=client)
+    """The dialect has no device ids."""
+    return Origin("", address=request.remote_addr or "", client=request.user_agent.string)

@@ -165,6 +165,5 @@ def _envelope(
 
 
 def _origin() -> Origin:
-    """Before the last step the dialect knows no device: an address with its program is one."""
-    address, client = request.remote_addr or "", request.user_agent.string
-    return Origin(device=f"okami program:{address}\n{client}", address=address, client=client)
+    """Before the last step the dialect has no device ids."""
+    return Origin("", address=request.remote_addr or "", client=request.user_agent.string)

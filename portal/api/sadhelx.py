@@ -258,6 +258,5 @@ def _ok(message: str, data: Json | None = None, *, status: int = 200) -> Respons
 
 
 def _origin() -> Origin:
-    """The dialect names no devices: an address with its program stands for one."""
-    address, client = request.remote_addr or "", request.user_agent.string
-    return Origin(device=f"sadhelx:{address}\n{client}", address=address, client=client)
+    """The dialect has no device ids."""
+    return Origin("", address=request.remote_addr or "", client=request.user_agent.string)

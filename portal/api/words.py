@@ -28,6 +28,7 @@ STATUS: dict[type[Exception], int] = {
     errors.SignInRequired: 401,
     errors.NotFound: 404,
     errors.NotAllowed: 403,
+    errors.ForeignOrigin: 403,
     errors.KeyReused: 422,
 }
 # Errors of HTTP, by the status a page would have.

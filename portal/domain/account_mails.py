@@ -39,6 +39,7 @@ class Notice:
     """
 
     language: str
+    about: UUID  # the account, or the invitation of an address that has none
     code: str = ""
     token: str = ""
     expires_at: datetime | None = None
@@ -73,6 +74,7 @@ def _notice(mail: Mail) -> Notice | None:
         row, code, token = verification.contents(mail.about_id)
         return Notice(
             _language_of(row),
+            row.account_id or row.invitation.id,
             code=code,
             token=token,
             expires_at=row.expires_at,
@@ -85,7 +87,7 @@ def _notice(mail: Mail) -> Notice | None:
             .options(joinedload(Session.account))
         ).first()
         if session and session.account:
-            return Notice(session.account.language, session=session)
+            return Notice(session.account.language, session.account.id, session=session)
         return None
     if mail.kind == NEW_API_TOKEN:
         api_token = db.session.scalars(
@@ -93,10 +95,13 @@ def _notice(mail: Mail) -> Notice | None:
             .where(ApiToken.id == mail.about_id)
             .options(joinedload(ApiToken.account))
         ).first()
-        return Notice(api_token.account.language, api_token=api_token) if api_token else None
+        if api_token:
+            holder = api_token.account
+            return Notice(holder.language, holder.id, api_token=api_token)
+        return None
     if mail.kind in ABOUT_ACCOUNTS:
         account = db.session.get(Account, mail.about_id, populate_existing=True)
-        return Notice(account.language) if account else None
+        return Notice(account.language, account.id) if account else None
     return None
 
 

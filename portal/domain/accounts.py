@@ -278,7 +278,7 @@ def _find_at_device(identity: str, origin: Origin) -> tuple[Account | None, bool
 
     In one look-up: all that a sign-in asks before the password.
     """
-    values = {"key": names.key(identity), "device": origin.device_digest}
+    values = {"key": names.key(identity), "device": origin.place}
     found = _BY_KEY_AT_DEVICE.first(values)
     if found is None:
         return None, False, False

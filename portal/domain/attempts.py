@@ -6,12 +6,17 @@ row makes the tries of one device wait for each other until the verb commits. `r
 password is committed at once (`SignIn.reserve`).
 
 Two counts guard a code: the device's tries ("3 per 30 minutes", and a lock of 30 minutes that
-starts at the third failure), and the misses of its address, which no success ever clears.
+starts at the third failure), and the misses of its address, which no success ever clears. An origin
+without a device has the second alone.
+
+An address has a budget of misses for each `Kind` of guess, so that whoever spends one, be it a
+neighbour with typing errors or a page of another site, leaves the others as they are.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import cache
 from hashlib import sha256
 from typing import Any, NamedTuple, cast
@@ -31,6 +36,25 @@ from portal.statements import Statement
 MOST_LISTED = 200
 
 
+class Kind(StrEnum):
+    """What was guessed at. Each value is the namespace of a counter."""
+
+    LOOKING_UP = "looks"  # a code was validated, not redeemed
+    REDEEMING = "misses"  # a code was redeemed, or signed up or registered with
+    SIGNING_IN = "sign-ins"  # a password, a second factor, or a mailed code
+
+    @property
+    def phrase(self) -> str:
+        """What there were too many of, for staff."""
+        match self:
+            case Kind.LOOKING_UP:
+                return "checks of unknown codes"
+            case Kind.REDEEMING:
+                return "wrong codes"
+            case Kind.SIGNING_IN:
+                return "wrong passwords or mailed codes"
+
+
 def reserve(origin: Origin, *, now: datetime) -> None:
     """Count a try of this device; raise `LockedOut` if none is left to it.
 
@@ -38,14 +62,14 @@ def reserve(origin: Origin, *, now: datetime) -> None:
     only behind the counter's row is the lock's answer sure to be the last word. A refusal is rolled
     back with the verb, so waiting devices do not prolong their lock.
     """
-    tries, _, misses = _limits()
+    tries, misses = _limits().tries, _limits().misses[Kind.REDEEMING]
+    # Counts nothing yet, but the tries of one address wait here for each other's outcome.
+    counts = [(misses.key_for(origin.address_bucket), misses.expiry, 0)]
+    if origin.device:
+        counts.insert(0, (tries.key_for(origin.device_digest), tries.expiry, 1))
     with at(now):
-        hits, _ = cast(DatabaseStorage, lockout.limiter.storage).incr_together(
-            (tries.key_for(origin.device_digest), tries.expiry, 1),
-            # Counts nothing yet, but the tries of one address wait here for each other's outcome.
-            (misses.key_for(origin.address_bucket), misses.expiry, 0),
-        )
-        if hits > tries.amount:
+        hits = cast(DatabaseStorage, lockout.limiter.storage).incr_together(*counts)
+        if origin.device and hits[0] > tries.amount:
             raise LockedOut(_end(tries, origin.device_digest))
 
 
@@ -71,11 +95,16 @@ def over(origin: Origin) -> dict[str, Any]:
     return {"tries": _limits().tries.key_for(origin.device_digest)}
 
 
-def fail(origin: Origin, *, now: datetime) -> int:
-    """Count a miss; return the tries left. At none, the lock starts and runs from `now`."""
-    tries, lock, misses = _limits()
+def fail(origin: Origin, *, now: datetime) -> int | None:
+    """Count a miss; return the tries left. At none, the lock starts and runs from `now`.
+
+    None for an origin without a device: only its address is counted.
+    """
+    miss(Kind.REDEEMING, origin, now=now)
+    if not origin.device:
+        return None
+    tries, lock, _ = _limits()
     with at(now):
-        lockout.limiter.hit(misses.item, origin.address_bucket)
         left = lockout.limiter.get_window_stats(tries.item, origin.device_digest).remaining
         if not left:
             lockout.limiter.hit(lock.item, origin.device_digest)
@@ -83,15 +112,15 @@ def fail(origin: Origin, *, now: datetime) -> int:
         return left
 
 
-def miss(origin: Origin, *, now: datetime) -> None:
-    """Count a look-up that found nothing against the address; it costs the device no try."""
+def miss(kind: Kind, origin: Origin, *, now: datetime) -> None:
+    """Count a wrong guess against the address; it costs the device no try."""
     with at(now):
-        lockout.limiter.hit(_limits().misses.item, origin.address_bucket)
+        lockout.limiter.hit(_limits().misses[kind].item, origin.address_bucket)
 
 
 def require_unlocked(origin: Origin, *, now: datetime) -> None:
-    """Raise `LockedOut` if this device, or its address, has to wait. Counts nothing."""
-    ((end,),) = _END_OF_WAIT.rows(waiting(origin, now=now))
+    """Raise `LockedOut` if this device, or its address, may not redeem now. Counts nothing."""
+    ((end,),) = _END_OF_WAIT.rows(waiting(Kind.REDEEMING, origin, now=now))
     require_over(end)
 
 
@@ -101,10 +130,10 @@ def require_over(end: float | None) -> None:
         raise LockedOut(datetime.fromtimestamp(end, UTC))
 
 
-def require_address_unlocked(origin: Origin, *, now: datetime) -> None:
-    """Raise `LockedOut` if too many guesses of any kind came from this address."""
+def require_address_unlocked(kind: Kind, origin: Origin, *, now: datetime) -> None:
+    """Raise `LockedOut` if too many guesses of this kind came from this address."""
     with at(now):
-        _require(_limits().misses, origin.address_bucket)
+        _require(_limits().misses[kind], origin.address_bucket)
 
 
 def end_of_wait() -> sa.ScalarSelect[float | None]:
@@ -123,9 +152,9 @@ def end_of_wait() -> sa.ScalarSelect[float | None]:
     )
 
 
-def waiting(origin: Origin, *, now: datetime) -> dict[str, Any]:
-    """The parameters of `end_of_wait`."""
-    _, lock, misses = _limits()
+def waiting(kind: Kind, origin: Origin, *, now: datetime) -> dict[str, Any]:
+    """The parameters of `end_of_wait`, for a guess of this kind."""
+    lock, misses = _limits().lock, _limits().misses[kind]
     return {
         "lock": lock.key_for(origin.device_digest),
         "locks": lock.amount,
@@ -155,9 +184,9 @@ def locked(*, now: datetime) -> dict[str, datetime]:
     return _full(_limits().lock, now)
 
 
-def spent(*, now: datetime) -> dict[str, datetime]:
-    """The addresses (by their buckets) whose misses are used up, and until when."""
-    return _full(_limits().misses, now)
+def spent(kind: Kind, *, now: datetime) -> dict[str, datetime]:
+    """The addresses (by their buckets) whose budget of this kind is spent, and until when."""
+    return _full(_limits().misses[kind], now)
 
 
 def unlock(device_digest: str) -> None:
@@ -167,8 +196,9 @@ def unlock(device_digest: str) -> None:
 
 
 def forgive(address_bucket: str) -> None:
-    """Forget the misses of an address. Takes part in the caller's transaction."""
-    lockout.limiter.clear(_limits().misses.item, address_bucket)
+    """Forget the misses of an address, of every kind. Takes part in the caller's transaction."""
+    for misses in _limits().misses.values():
+        lockout.limiter.clear(misses.item, address_bucket)
 
 
 def _full(limit: Limit, now: datetime) -> dict[str, datetime]:
@@ -213,7 +243,7 @@ class SignIn:
         """
         with at(now):
             if not self.device_is_known:
-                _require(_limits().misses, self.origin.address_bucket)
+                _require(_limits().misses[Kind.SIGNING_IN], self.origin.address_bucket)
             if db.session().in_transaction():
                 db.session.commit()
             storage = cast(DatabaseStorage, lockout.limiter.storage)
@@ -228,7 +258,7 @@ class SignIn:
 
     def fail(self, *, now: datetime) -> None:
         """Count a miss of the address; the try itself is counted already."""
-        miss(self.origin, now=now)
+        miss(Kind.SIGNING_IN, self.origin, now=now)
 
     def is_spent(self, *, now: datetime) -> bool:
         """Whether no try is left. Counts nothing."""
@@ -237,7 +267,7 @@ class SignIn:
 
     @property
     def _key(self) -> str:
-        return _name_key(self.name, self.origin.device_digest if self.device_is_known else "")
+        return _name_key(self.name, self.origin.place if self.device_is_known else "")
 
 
 def is_closed(names: Sequence[str], devices: Sequence[str], *, now: datetime) -> bool:
@@ -283,11 +313,11 @@ def _end(limit: Limit, name: str) -> datetime:
 
 
 class _Limits(NamedTuple):
-    """The tries of a device, the lock that follows them, and the misses of an address."""
+    """The tries of a device, the lock that follows them, and the misses of an address by kind."""
 
     tries: Limit
     lock: Limit
-    misses: Limit
+    misses: dict[Kind, Limit]
 
 
 def _limits() -> _Limits:
@@ -302,5 +332,5 @@ def _limits_by(attempts: int, minutes: int, misses_per_hour: int) -> _Limits:
     return _Limits(
         Limit(RateLimitItemPerMinute(attempts, minutes, namespace="tries")),
         Limit(RateLimitItemPerMinute(1, minutes, namespace="lock")),
-        Limit(RateLimitItemPerHour(misses_per_hour, namespace="misses")),
+        {kind: Limit(RateLimitItemPerHour(misses_per_hour, namespace=kind)) for kind in Kind},
     )

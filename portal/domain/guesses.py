@@ -35,7 +35,12 @@ class NearMiss:
 
 
 def keep(code: str, *, origin: Origin, now: datetime) -> None:
-    """Keep a wrong code, if it could be the slip of a finger. Takes part in the transaction."""
+    """Keep a wrong code, if it could be the slip of a finger. Takes part in the transaction.
+
+    Nothing is kept without a device: the desk looks at the guesses of locked devices.
+    """
+    if not origin.device:
+        return
     form = codes.canonical(code)
     if not codes.SHORTEST_OWN - 1 <= len(form) <= codes.LONGEST_OWN + 1 or not form.isascii():
         return

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from portal.config import settings
 from portal.domain import attempts, audit, chain, guesses, keys
+from portal.domain.attempts import Kind
 from portal.domain.errors import NotAllowed, NotFound
 from portal.domain.guesses import NearMiss
 from portal.domain.origin import Origin
@@ -29,10 +30,11 @@ class LockedDevice:
 
 @dataclass(frozen=True)
 class SpentAddress:
-    """An address from which too many wrong codes and passwords came."""
+    """An address from which too many wrong guesses of some kinds came; it waits for those alone."""
 
     bucket: str
     until: datetime
+    kinds: list[Kind]
 
 
 def devices(*, by: Account, now: datetime) -> list[LockedDevice]:
@@ -56,7 +58,12 @@ def devices(*, by: Account, now: datetime) -> list[LockedDevice]:
 def addresses(*, by: Account, now: datetime) -> list[SpentAddress]:
     """The addresses that have to wait now. Raises `NotAllowed`."""
     _require_may_unlock(by)
-    return [SpentAddress(bucket, until) for bucket, until in attempts.spent(now=now).items()]
+    found: dict[str, SpentAddress] = {}
+    for kind in Kind:
+        for bucket, until in attempts.spent(kind, now=now).items():
+            known = found.get(bucket, SpentAddress(bucket, until, []))
+            found[bucket] = SpentAddress(bucket, max(known.until, until), [*known.kinds, kind])
+    return list(found.values())
 
 
 def release_device(device_digest: str, *, by: Account, origin: Origin, now: datetime) -> None:
@@ -74,7 +81,7 @@ def release_device(device_digest: str, *, by: Account, origin: Origin, now: date
 def release_address(address_bucket: str, *, by: Account, origin: Origin, now: datetime) -> None:
     """Forget the misses of an address. Raises `NotAllowed`, `NotFound` (none has to wait)."""
     _require_may_unlock(by)
-    if address_bucket not in attempts.spent(now=now):
+    if not any(address_bucket in attempts.spent(kind, now=now) for kind in Kind):
         raise NotFound
     attempts.forgive(address_bucket)
     # The log keeps its details for ever, so it names no address: the same one looks the same.

@@ -149,7 +149,7 @@ def show(mail: Mail, *, by: Account, origin: Origin, now: datetime) -> Matter | 
         reach.require_may_act(matter.invitation, by=by)
         action, subject = "invitation.code_shown", matter.invitation.id
     else:
-        action, subject = "mail.code_shown", matter.account.id
+        action, subject = "mail.code_shown", matter.about
     audit.record(action, now=now, origin=origin, actor=by.id, subject=subject, mail=str(mail.id))
     db.session.commit()
     return matter

@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from portal.domain import attempts, codes
+from portal.domain.attempts import Kind
 from portal.domain.errors import CodeRefused, InvitationExpired, InvitationNotOpen, InvitationUsed
 from portal.domain.origin import Origin
 from portal.lookups import LookUp
@@ -77,7 +78,8 @@ class Look(NamedTuple):
 def look_up(code: str, *, origin: Origin, now: datetime, reserved: bool = False) -> Look:
     """A look at `code` from a device; with a try `reserved`, in the transaction that did so."""
     digests = codes.lookups(code)
-    values = attempts.waiting(origin, now=now)
+    kind = Kind.REDEEMING if reserved else Kind.LOOKING_UP
+    values = attempts.waiting(kind, origin, now=now)
     values["device"], values["now"] = origin.device_digest, now
     values |= {f"lookup_{number}": digest for number, digest in enumerate(digests)}
     everything = _everything_about_a_code(len(digests))

@@ -63,7 +63,7 @@ def _make_room(account: Account, origin: Origin, now: datetime) -> None:
     living = sessions.living_in(DIALECT, account.id, now=now)
     if living is None:
         return
-    if living.device != origin.device_digest:
+    if living.device != origin.place:
         audit.record("sign_in.elsewhere", now=now, origin=origin, actor=account.id)
         db.session.commit()
         raise SignedInElsewhere

@@ -11,7 +11,9 @@ class Origin(NamedTuple):
     """A device at an address.
 
     `device` is what the surface calls the device (a signed cookie's value, a client's device id),
-    with the surface's name in front so that two surfaces never mean the same by accident.
+    with the surface's name in front so that two surfaces never mean the same by accident. It is
+    empty where the surface has no device ids: people behind one address may use the same program,
+    and are not one device.
     """
 
     device: str
@@ -20,13 +22,22 @@ class Origin(NamedTuple):
 
     @property
     def device_digest(self) -> str:
-        """64 hexadecimal digits: clients choose ids of any length and content."""
-        return _digest(self.device)
+        """64 hexadecimal digits, since clients choose ids of any length; empty without a device."""
+        return _digest(self.device) if self.device else ""
+
+    @property
+    def place(self) -> str:
+        """Where an account signs in: on this device, or else at this address with this program.
+
+        64 hexadecimal digits. It tells a sign-in in a new place from one in a known place. Unlike
+        a device, a place may be shared: no code is counted against it, and none is tied to it.
+        """
+        return self.device_digest or _digest(f"{self.address}\n{self.client}")
 
     @property
     def address_bucket(self) -> str:
-        """What one subscriber holds: an IPv4 address, or an IPv6 /64 (RFC 6177)."""
-        return _bucket(self.address)
+        """The network this address belongs to, see `network_of`."""
+        return network_of(self.address)
 
 
 # Both are asked several times a request.
@@ -36,14 +47,18 @@ def _digest(device: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _bucket(text: str) -> str:
+def network_of(address: str) -> str:
+    """What one subscriber holds: an IPv4 address, or an IPv6 /64 (RFC 6177).
+
+    Whatever is counted by address is counted by this. It is `unknown` for what is no address.
+    """
     try:  # most are IPv4, and a page of Python is a long way to find that out
-        return inet_ntop(AF_INET, inet_pton(AF_INET, text))
+        return inet_ntop(AF_INET, inet_pton(AF_INET, address))
     except (OSError, ValueError):
-        return _bucket_of_any_kind(text)
+        return _network_of_any_kind(address)
 
 
-def _bucket_of_any_kind(text: str) -> str:
+def _network_of_any_kind(text: str) -> str:
     try:
         address = ip_address(text)
     except ValueError:

@@ -26,6 +26,7 @@ from portal.domain import (
     serials,
     sessions,
 )
+from portal.domain.attempts import Kind
 from portal.domain.departures import wait_for_ownership
 from portal.domain.errors import (
     CodeRefused,
@@ -68,7 +69,7 @@ def check(code: str, *, origin: Origin, now: datetime) -> Offer:
     end, redemption, offer = offers.look_up(code, origin=origin, now=now)
     attempts.require_over(end)
     if offer is None:
-        attempts.miss(origin, now=now)
+        attempts.miss(Kind.LOOKING_UP, origin, now=now)
         db.session.commit()
         raise CodeRefused
     if redemption is None:
@@ -96,6 +97,8 @@ def redeem(
     proof: Proof = NOTHING,
 ) -> Redemption:
     """Let a device in. The same device coming back is let in again and uses nothing up.
+
+    An origin without a device takes a use each time.
 
     Raises `LockedOut`; `CodeRefused` by its kind, with the tries left; and at no cost of a try
     `RecipientRequired` (bound to an address, and `email` is missing), `RecipientUnproven` (a code
@@ -280,10 +283,10 @@ def _try(
 def _fail(refusal: CodeRefused, origin: Origin, now: datetime) -> NoReturn:
     left = attempts.fail(origin, now=now)
     audit.record("code.refused", now=now, origin=origin, reason=refusal.name, tries_left=left)
-    if not left:
+    if left == 0:
         audit.record("device.locked", now=now, origin=origin)
     transactions.commit()
-    if not left:
+    if left == 0:
         raise LockedOut(now + timedelta(minutes=settings.lockout_minutes)) from refusal
     refusal.tries_left = left
     raise refusal
@@ -319,10 +322,12 @@ def _take_a_use(
 ) -> Redemption:
     if not _TAKE.rows({"taken": invitation, "moment": now}):
         _explain(invitation, now)
+    admitted = new_id()
     row = {
-        "id": new_id(),
+        "id": admitted,
         "invitation_id": invitation,
-        "device": origin.device_digest,
+        # People without devices are let in one by one: the ledger takes each for somebody else.
+        "device": origin.device_digest or admitted.hex,
         "at": now,
         "address": origin.address,
         "client": origin.client[:255],

@@ -61,7 +61,7 @@ def open_for_account(
     longest = STAFF_LONGEST if account.role.is_staff else MEMBER_LONGEST
     ends = now + (lasts or longest)
     row = _row(origin, now, ends, account_id=account.id, surface=surface, dialect=dialect)
-    others = {"account": account.id, "device_asked": origin.device_digest, "own": row["id"]}
+    others = {"account": account.id, "device_asked": origin.place, "own": row["id"]}
     ((was_anywhere, was_here),) = _OPEN_FOR_ACCOUNT.rows(row | others)
     session = _opened(row)
     set_committed_value(session, "account", account)
@@ -235,7 +235,7 @@ def one_of(account: UUID, id: UUID, *, now: datetime) -> Session:
 
 def knows_device(account: UUID, origin: Origin) -> bool:
     """Whether the account ever signed in on this device."""
-    ((found,),) = _IS_KNOWN.rows({"account": account, "device_asked": origin.device_digest})
+    ((found,),) = _IS_KNOWN.rows({"account": account, "device_asked": origin.place})
     return bool(found)
 
 
@@ -261,7 +261,7 @@ def _row(
         "redemption_id": redemption_id,
         "surface": surface,
         "dialect": dialect,
-        "device": origin.device_digest,
+        "device": origin.place,
         "address": origin.address,
         "client": origin.client[:255],
         "created_at": now,

@@ -17,6 +17,7 @@ from sqlalchemy.orm import joinedload
 
 from portal.config import settings
 from portal.domain import attempts, audit, codes, keys, outbox, sealing
+from portal.domain.attempts import Kind
 from portal.domain.errors import AskedTooOften, NotFound, VerificationRefused
 from portal.domain.origin import Origin
 from portal.extensions import db, lockout
@@ -107,7 +108,7 @@ def confirm(
     Raises `VerificationRefused`, for nobody's account as for a wrong code, and `LockedOut` for an
     address that guesses.
     """
-    attempts.require_address_unlocked(origin, now=now)
+    attempts.require_address_unlocked(Kind.SIGNING_IN, origin, now=now)
     used = _use_code(_of_account(account.id, purpose), code, now) if account else None
     if used is None:
         _note_wrong_code(purpose, account.id if account else None, origin, now)
@@ -241,7 +242,7 @@ def _new_row(subject: _Subject, code: str, token: str, now: datetime) -> Verific
 
 
 def _note_wrong_code(purpose: Purpose, actor: UUID | None, origin: Origin, now: datetime) -> None:
-    attempts.miss(origin, now=now)
+    attempts.miss(Kind.SIGNING_IN, origin, now=now)
     audit.record("code.wrong", now=now, origin=origin, actor=actor, purpose=purpose)
 
 

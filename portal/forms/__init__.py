@@ -1,15 +1,17 @@
 """The shape and format of what people send; the rules are in the domain."""
 
+import re
 from typing import Any
 from unicodedata import category
 
 from flask_wtf import FlaskForm
 from werkzeug.exceptions import BadRequest
-from wtforms import EmailField, Field, StringField
+from wtforms import EmailField, Field, IntegerField, StringField
 from wtforms.validators import Email, ValidationError
 
 LONGEST_EMAIL = 254
 NO_EMAIL = "This is not an e-mail address."
+DIGITS = re.compile(r"\s*-?[0-9]{1,18}\s*", re.ASCII)  # what a 64-bit integer can hold
 
 
 class Form(FlaskForm):
@@ -49,6 +51,14 @@ class AddressField(OneValue, EmailField):
 
 class NameField(OneValue, StringField):
     """The e-mail or the username of one person."""
+
+
+class WholeNumber(IntegerField):
+    """A whole number of up to 18 ASCII digits: larger ones fit into neither column nor float."""
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Take the number; raise `ValueError`, which marks the field, for anything else."""
+        super().process_formdata([text if DIGITS.fullmatch(text) else "" for text in valuelist])
 
 
 def one_line(_form: Form, field: Field) -> None:

@@ -1,9 +1,9 @@
 """How the owner looks through the audit log."""
 
-from wtforms import DateField, HiddenField, IntegerField, SearchField, StringField
+from wtforms import DateField, HiddenField, SearchField, StringField
 from wtforms.validators import UUID, Length, NumberRange, Optional
 
-from portal.forms import Form
+from portal.forms import Form, WholeNumber
 
 LAST = 2**63 - 1
 
@@ -22,5 +22,5 @@ class TrailForm(Form):
     since = DateField("From", [Optional()])
     until = DateField("Until", [Optional()])
     subject = HiddenField(validators=[Optional(), UUID()])
-    before = IntegerField(validators=[Optional(), NumberRange(0, LAST)])
-    after = IntegerField(validators=[Optional(), NumberRange(0, LAST)])
+    before = WholeNumber(validators=[Optional(), NumberRange(0, LAST)])
+    after = WholeNumber(validators=[Optional(), NumberRange(0, LAST)])

@@ -2,11 +2,11 @@
 
 from uuid import UUID
 
-from wtforms import HiddenField, IntegerField, SelectMultipleField, StringField
+from wtforms import HiddenField, SelectMultipleField, StringField
 from wtforms import validators as must
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
-from portal.forms import Form, one_line
+from portal.forms import Form, WholeNumber, one_line
 from portal.forms.invitations import ExtensionForm, TermsForm
 
 
@@ -18,7 +18,7 @@ class BatchForm(TermsForm):
 
     key = HiddenField(validators=[InputRequired(), must.UUID()])
     name = StringField("Name", [InputRequired("Name the batch."), Length(max=120), one_line])
-    size = IntegerField(
+    size = WholeNumber(
         "How many codes", [InputRequired("Enter how many codes you need."), NumberRange(1)]
     )
 

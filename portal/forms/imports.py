@@ -5,14 +5,13 @@ from typing import Any
 from flask_wtf.file import FileField
 from wtforms import (
     BooleanField,
-    IntegerField,
     SelectField,
     StringField,
     TextAreaField,
 )
 from wtforms.validators import Length, NumberRange, Optional, ValidationError
 
-from portal.forms import Form, one_line
+from portal.forms import Form, WholeNumber, one_line
 from portal.forms.invitations import TermsForm
 from portal.forms.mailing import MailingForm
 
@@ -40,7 +39,7 @@ class PreviewForm(Form):
         csrf = False
 
     show = SelectField("Rows", [Optional()])
-    after = IntegerField("After line", [Optional(), NumberRange(0, 2**31 - 1)])
+    after = WholeNumber("After line", [Optional(), NumberRange(0, 2**31 - 1)])
 
 
 class ConfirmationForm(Form):

@@ -9,7 +9,6 @@ from wtforms import (
     DateTimeLocalField,
     Field,
     HiddenField,
-    IntegerField,
     RadioField,
     SearchField,
     SelectChoice,
@@ -18,7 +17,7 @@ from wtforms import (
 )
 from wtforms.validators import Length, NumberRange, Optional, StopValidation, ValidationError
 
-from portal.forms import CodeField, Form, one_line
+from portal.forms import CodeField, Form, WholeNumber, one_line
 from portal.forms.mailing import LetterFields
 
 A_LONG_TIME = 3650  # days
@@ -77,7 +76,7 @@ class _ValidityForm(_TimedForm):
         ],
         default="days",
     )
-    days = IntegerField(
+    days = WholeNumber(
         "Days",
         [
             NeededWith("validity", "days", "Enter a number of days."),
@@ -109,7 +108,7 @@ class TermsForm(_ValidityForm):
         ],
         default="one",
     )
-    max_uses = IntegerField(
+    max_uses = WholeNumber(
         "How many",
         [
             NeededWith("uses", "several", "Enter how many devices it admits."),

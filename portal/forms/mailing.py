@@ -6,7 +6,6 @@ from wtforms import (
     BooleanField,
     Field,
     HiddenField,
-    IntegerField,
     SelectChoice,
     SelectField,
     StringField,
@@ -15,7 +14,7 @@ from wtforms import (
 from wtforms import validators as must
 from wtforms.validators import Length, NumberRange, Optional, ValidationError
 
-from portal.forms import Form, one_line
+from portal.forms import Form, WholeNumber, one_line
 
 
 def plain_text(_form: Form, field: Field) -> None:
@@ -61,6 +60,6 @@ class MailingForm(LetterFields):
     """The mails of a batch, to be mixed into a form that makes one."""
 
     mailed = BooleanField("Send each invitation to its address by e-mail")
-    reminder_days = IntegerField(
+    reminder_days = WholeNumber(
         "Remind those who have not come, days before the end", [Optional(), NumberRange(1, 60)]
     )

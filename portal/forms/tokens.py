@@ -1,9 +1,9 @@
 """What staff send about API tokens."""
 
-from wtforms import IntegerField, SelectChoice, SelectField, StringField
+from wtforms import SelectChoice, SelectField, StringField
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
-from portal.forms import Form, one_line
+from portal.forms import Form, WholeNumber, one_line
 
 
 class TokenForm(Form):
@@ -19,4 +19,4 @@ class TokenForm(Form):
             SelectChoice("sign-in", "sign people in to an app, nothing else"),
         ],
     )
-    days = IntegerField("Valid for days", [Optional(), NumberRange(1, 3650)])
+    days = WholeNumber("Valid for days", [Optional(), NumberRange(1, 3650)])

@@ -9,6 +9,7 @@ from portal.domain import accounts, attempts, codes, recipient_proofs, redemptio
 from portal.domain.errors import (
     CodeRefused,
     InvalidEmail,
+    LockedOut,
     PortalError,
     RecipientRequired,
     RecipientUnproven,
@@ -100,6 +101,12 @@ def _answer(form: RedeemForm | ValidationForm, *, by_link: bool = False) -> dict
         offer = verb(code, origin=origin(), now=utcnow())
     except CodeRefused as refusal:
         return {"offer": None, "refusal": refusal}
+    except LockedOut:
+        # The address has looked up too many codes. By a link that is no obstacle: `index` has seen
+        # to it that this code may be redeemed.
+        if not by_link:
+            raise
+        return {"offer": None, "refusal": None}
     is_proven = recipient_proofs.proven_address(offer, _proof(form)) is not None
     return {"offer": offer, "refusal": None, "is_proven": is_proven}
 

@@ -213,14 +213,32 @@ def test_the_misses_of_an_address_are_forgotten_after_an_hour() -> None:
 @few_misses
 def test_looking_at_codes_costs_the_address_its_misses_but_no_device_a_try() -> None:  # case 2
     phone = device()
-    for _ in range(4):
+    for _ in range(5):
         with refused(CodeRefused):
             redemptions.check("K7QM-4TXB-9RWD", origin=phone, now=NOW)
     assert guess(phone) == 2
 
     with refused(LockedOut):
         redemptions.check("K7QM-4TXB-9RWD", origin=device(), now=NOW)
-    be_locked_out(device())
+
+
+@few_misses
+def test_looking_redeeming_and_signing_in_have_budgets_of_their_own() -> None:  # case 13
+    code = code_of(factories.invitation(factories.owner(), max_uses=None))
+    for _ in range(5):
+        with refused(CodeRefused):
+            redemptions.check("no such code", origin=device(), now=NOW)
+    assert redemptions.redeem(code, origin=device(), now=NOW)
+    assert sign_in(device())
+
+    for _ in range(5):
+        guess(device())
+    be_locked_out(device(), code=code)
+    assert sign_in(device())
+
+    fail_to_sign_in(device(), times=5)
+    with refused(LockedOut):
+        sign_in(device())
 
 
 @few_misses
@@ -330,8 +348,7 @@ def test_a_known_device_signs_in_at_an_address_that_is_out_of_misses() -> None: 
     factories.owner()
     laptop = device("laptop")
     sign_in(laptop)
-    for _ in range(5):
-        guess(device())
+    fail_to_sign_in(device(), times=5)
     with refused(LockedOut):
         sign_in(device())
 
@@ -363,9 +380,25 @@ def test_a_sign_in_gives_the_tries_back() -> None:
 @few_misses
 def test_wrong_passwords_are_misses_of_the_address() -> None:
     factories.owner()
+    factories.owner(username="otto")
     fail_to_sign_in(device(), times=5)
 
-    be_locked_out(device())
+    with refused(LockedOut):
+        accounts.sign_in("otto", PASSWORD, origin=device(), now=NOW)
+
+
+@few_misses
+def test_people_behind_one_address_without_devices_are_not_one_device() -> None:  # case 93
+    code = code_of(factories.invitation(factories.owner(), max_uses=2))
+    ann, bob = Origin("", "192.0.2.1", "an app"), Origin("", "192.0.2.1", "an app")
+
+    assert [guess(ann) for _ in range(4)] == [None] * 4
+    first, second = (redemptions.redeem(code, origin=one, now=NOW) for one in (ann, bob))
+    assert first.id != second.id
+
+    guess(bob)
+    be_locked_out(ann, code=code)
+    assert attempts.locked_devices(now=NOW) == 0
 
 
 def test_wrong_passwords_cost_no_tries_of_codes() -> None:

@@ -96,3 +96,22 @@ def numbers(client: PageClient) -> dict[str, float]:
     lines = client.get("/metrics").text.splitlines()
     pairs = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
     return {name: float(value) for name, value in pairs}
+
+
+# case 91
+def test_invented_methods_and_paths_make_no_new_series(client: PageClient) -> None:
+    def series() -> set[str]:
+        lines = client.get("/metrics").text.splitlines()
+        return {line.rpartition(" ")[0] for line in lines if line.startswith("portal_request")}
+
+    for known in ("BREW", "GET"):
+        client.open("/nowhere", method=known)
+        client.open("/ping", method=known)
+    before = series()
+    for number in range(20):
+        client.open("/ping", method=f"BREW{number}")
+        client.get(f"/nowhere/{number}")
+        client.open("/nowhere", method=f"brew{number}")
+
+    assert series() == before
+    assert any('method="OTHER",route="unmatched"' in each for each in before)

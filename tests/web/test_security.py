@@ -59,6 +59,27 @@ def test_every_answer_to_a_program_carries_its_headers(client: PageClient, url: 
     assert headers["Cache-Control"] == "no-store"
 
 
+def test_every_page_whose_address_is_a_secret_sends_no_referrer(
+    app: Flask, client: PageClient
+) -> None:
+    harmless = {"state", "filename", "id", "size"}
+    secret = [
+        rule.rule for rule in app.url_map.iter_rules() if (rule.arguments or set()) - harmless
+    ]
+    assert "/activation/<token>" in secret
+    paths = [re.sub(r"<[^>]*>", "a" * 64, rule) for rule in secret]
+    links = ["/?code=K7QM-4TXB-9RWD", "/signup?code=x", "/login?next=/admin/invitations?q=K7QM"]
+
+    for path in [*paths, *links]:
+        for method in ("GET", "POST"):
+            answer = client.open(path, method=method)
+            if answer.status_code == 405:
+                continue
+            assert answer.headers["Referrer-Policy"] == "no-referrer", path
+            if "<html" in answer.text:
+                assert '<meta name="referrer" content="strict-origin">' in answer.text, path
+
+
 def test_the_policy_allows_nothing_inline_and_no_eval(client: PageClient) -> None:
     policy = client.get("/").headers["Content-Security-Policy"]
     assert "unsafe" not in policy
