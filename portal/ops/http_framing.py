@@ -11,11 +11,11 @@ from enum import Enum, auto
 BODY_LIMIT = 1024 * 1024  # bytes; what is longer is read by the thread that works on the request
 
 _FRAMING_FIELD = re.compile(
-    rb"\r\n(content-length|transfer-encoding)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE
+    rb"\r\n(content-length|transfer-encoding):[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE
 )
-_EXPECT_FIELD = re.compile(rb"\r\nexpect[ \t]*:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE)
+_EXPECT_FIELD = re.compile(rb"\r\nexpect:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-_CHUNK_SIZE = re.compile(rb"[0-9a-f]{1,16}(?=[ \t;]|\r)", re.IGNORECASE)
+_CHUNK_SIZE = re.compile(rb"[0-9a-f]{1,16}(?=[ \t]*[;\r])", re.IGNORECASE)
 _LONGEST_LENGTH = 18  # digits
 
 
