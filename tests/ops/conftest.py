@@ -6,8 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -29,9 +29,20 @@ class Client:
         for data in sent:
             self.send(data)
 
+    def patience(self, seconds: float) -> None:
+        """Wait so long for the server, and no longer."""
+        self._socket.settimeout(seconds)
+
     def send(self, data: bytes) -> None:
         """Send it."""
         self._socket.sendall(data)
+
+    def send_some(self, data: bytes) -> None:
+        """Send as much of it as is taken at once."""
+        self._socket.setblocking(False)
+        with suppress(BlockingIOError):
+            self._socket.sendall(data)
+        self._socket.settimeout(PATIENCE)
 
     def read_line(self) -> bytes:
         """The next line of what the server says; empty once it has hung up."""
@@ -106,6 +117,15 @@ class Server:
         finally:
             client.close()
 
+    def is_silent(self, request: bytes, *, seconds: float) -> bool:
+        """Whether a request goes unanswered for so long."""
+        client = self.connect(request)
+        client.patience(seconds)
+        try:
+            return not client.read_line()
+        except TimeoutError:
+            return True
+
     def statuses(self, sent: bytes) -> list[str]:
         """The statuses of all responses to what was sent, until the server hangs up."""
         client = Client(self._port, sent)
@@ -130,9 +150,6 @@ class Server:
             self._process.wait(PATIENCE)
         finally:
             self._process.kill()
-
-
-Serve = Callable[..., AbstractContextManager[Server]]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The worker over real sockets: it speaks HTTP as gunicorn does, and no thread waits for a client."""
+"""The worker it speaks HTTP as gunicorn does, and no thread waits for a client."""
 
 from hashlib import sha256
 from time import sleep
@@ -295,6 +295,30 @@ def test_clients_that_do_not_hang_up_hold_nobody_up(server: Server) -> None:
         server.connect(get("/", "Connection: close"))
 
     assert is_well(server)
+
+
+STALLS = {
+    "half a head": get()[:-1],
+    "half a body": post(b"body")[:-1],
+    "endless chunks": CHUNKED + b"\r\n4\r\nbody\r\n",
+    "waiting to go on": post(b"body", "/", "Expect: 100-continue")[:-4],
+    "a response that is not read": get("/blocks"),
+    "requests without an end": get() * 40_000,
+    "not hanging up": get("/", "Connection: close"),
+}
+
+
+@pytest.mark.parametrize("kind", STALLS)
+def test_each_stall_stops_the_threads_of_gunicorn_alone_and_not_the_worker(
+    server: Server, kind: str
+) -> None:
+    with serve("gthread") as plain:
+        for _ in range(2 * THREADS):
+            plain.connect().send_some(STALLS[kind])
+            server.connect().send_some(STALLS[kind])
+
+        assert is_well(server)
+        assert plain.is_silent(get(), seconds=1)
 
 
 # --- Room ---
