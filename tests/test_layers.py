@@ -186,6 +186,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "portal.startup",
         "portal.worker",
     },
+    "portal.ops": {"portal.ops"},
     "portal.worker": {
         "portal.clock",
         "portal.database",

@@ -1,0 +1,1 @@
+"""What keeps a portal running, beside what it does."""
