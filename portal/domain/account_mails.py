@@ -86,19 +86,16 @@ def _notice(mail: Mail) -> Notice | None:
             .where(Session.id == mail.about_id)
             .options(joinedload(Session.account))
         ).first()
-        if session and session.account:
-            return Notice(session.account.language, session.account.id, session=session)
-        return None
+        holder = session.account if session else None
+        return Notice(holder.language, holder.id, session=session) if holder else None
     if mail.kind == NEW_API_TOKEN:
         api_token = db.session.scalars(
             sa.select(ApiToken)
             .where(ApiToken.id == mail.about_id)
             .options(joinedload(ApiToken.account))
         ).first()
-        if api_token:
-            holder = api_token.account
-            return Notice(holder.language, holder.id, api_token=api_token)
-        return None
+        holder = api_token.account if api_token else None
+        return Notice(holder.language, holder.id, api_token=api_token) if holder else None
     if mail.kind in ABOUT_ACCOUNTS:
         account = db.session.get(Account, mail.about_id, populate_existing=True)
         return Notice(account.language, account.id) if account else None
