@@ -13,7 +13,7 @@ from portal.domain.tabular import Row
 _MEMORY = 256 * 1024 * 1024  # bytes
 _TEXTS = 128 * 1024 * 1024  # bytes: the texts of a workbook lie on disk
 # While somebody waits; and for the worker. The clock runs while the reader stores rows, too.
-HASTY = sandbox.Limits(memory=_MEMORY, processor=5, clock=20, file=_TEXTS)
+HASTY = sandbox.Limits(memory=_MEMORY, processor=2, clock=10, file=_TEXTS)
 PATIENT = sandbox.Limits(memory=_MEMORY, processor=120, clock=1800, file=_TEXTS)
 
 

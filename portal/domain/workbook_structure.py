@@ -1,8 +1,8 @@
 """Holds a workbook (a ZIP of XML) to its limits before a reader sees it, whichever reader that is.
 
 Nothing that the file says of itself is believed: the directory is measured by its end record before
-`zipfile` builds an object for each entry, sizes are counted while inflating, and all XML is scanned
-for its depth and its number of elements. (APPNOTE.TXT 6.3.10, 4.3; ECMA-376, part 2.)
+`zipfile` builds an object for each entry, bytes and tags are counted while inflating, and all XML
+is scanned for its depth. (APPNOTE.TXT 6.3.10, 4.3; ECMA-376, part 2.)
 """
 
 import struct
@@ -16,7 +16,7 @@ MOST_ENTRIES = 2_000
 LARGEST_DIRECTORY = 1024 * 1024  # bytes
 LARGEST_UNPACKED = 100 * 1024 * 1024  # bytes, of all entries together
 DEEPEST = 32  # elements within each other
-MOST_ELEMENTS = 10_000_000  # of all entries together
+MOST_TAGS = 10_000_000  # of all entries together; an element has one or two
 LONGEST_TOKEN = 1024 * 1024  # bytes: a tag or comment, which the parser holds as a whole
 PIECE = 64 * 1024  # bytes
 
@@ -36,8 +36,9 @@ def examine(file: IO[bytes]) -> None:
             raise strange()
         _require_apart(members, directory)
         budget = _Budget()
-        for member in members:
-            budget.scan(archive, member)
+        for look in (budget.measure, budget.scan):
+            for member in members:
+                look(archive, member)
 
 
 def strange() -> FileRefused:
@@ -101,28 +102,31 @@ class _Budget:
     """What all entries together may unpack to."""
 
     def __init__(self) -> None:
-        self._unpacked, self._elements, self._depth = 0, 0, 0
+        self._unpacked, self._tags, self._depth = 0, 0, 0
 
-    def scan(self, archive: ZipFile, member: ZipInfo) -> None:
-        """Inflate an entry, and scan it as far as it is XML: its name says nothing."""
-        parser, parsed = self._parser(), 0
+    def measure(self, archive: ZipFile, member: ZipInfo) -> None:
+        """Count what an entry holds: much cheaper than to parse it."""
         with archive.open(member) as part:
             while piece := part.read(PIECE):
                 self._unpacked += len(piece)
-                if self._unpacked > LARGEST_UNPACKED:
+                self._tags += piece.count(b"<")
+                if self._unpacked > LARGEST_UNPACKED or self._tags > MOST_TAGS:
                     raise too_large()
-                if parser is None:
-                    continue
+
+    def scan(self, archive: ZipFile, member: ZipInfo) -> None:
+        """Scan an entry as far as it is XML: its name says nothing."""
+        parser, parsed = self._parser(), 0
+        with archive.open(member) as part:
+            while piece := part.read(PIECE):
                 try:
                     parser.Parse(piece)
                 except expat.ExpatError:  # a picture, for instance: no reader gets further
-                    parser = None
-                    continue
+                    return
                 parsed += len(piece)
                 if parsed - parser.CurrentByteIndex > LONGEST_TOKEN:
                     raise strange()
 
-    def _parser(self) -> expat.XMLParserType | None:
+    def _parser(self) -> expat.XMLParserType:
         self._depth = 0
         parser = expat.ParserCreate()
         parser.StartDoctypeDeclHandler = _refuse_doctype
@@ -132,8 +136,7 @@ class _Budget:
 
     def _start(self, _name: str, _attributes: dict[str, str]) -> None:
         self._depth += 1
-        self._elements += 1
-        if self._depth > DEEPEST or self._elements > MOST_ELEMENTS:
+        if self._depth > DEEPEST:
             raise too_large()
 
     def _end(self, _name: str) -> None:

@@ -70,9 +70,17 @@ def test_a_name_that_says_it_is_no_xml_helps_nothing() -> None:
     assert "too large" in why(packed(("xl/worksheets/sheet1.bin", "<a>" * 33)))
 
 
+def test_millions_of_elements_are_refused_before_they_are_parsed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workbook_structure, "expat", None)
+
+    assert "too large" in why(sheet("<a>" + "<b/>" * 20_000_000 + "</a>"))
+
+
 def test_elements_are_counted_over_all_entries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workbook_structure, "MOST_ELEMENTS", 1000)
-    half = "<a>" + "<b/>" * 500 + "</a>"
+    monkeypatch.setattr(workbook_structure, "MOST_TAGS", 1000)
+    half = "<a>" + "<b/>" * 600 + "</a>"
 
     examine(BytesIO(packed(("a.xml", half))))
     assert "too large" in why(packed(("a.xml", half), ("b.xml", half)))
