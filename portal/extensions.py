@@ -59,8 +59,6 @@ login_manager = Sessions()
 csrf = CSRFProtect()
 mail = Mail()
 
-# Floods: counted in memory or Redis, by address; losing them is harmless.
+# The rate limit of requests: counted in memory or Redis, and harmless to lose. The lockout counts
+# by the same strategy, in the portal's database (`domain/counters.py`).
 limiter = Limiter(get_remote_address, strategy="fixed-window")
-# The lockout: the same library's strategy, over counters in the portal's own database. `floods`
-# keeps its hooks away; left to itself it would count every request as a flood.
-lockout = Limiter(get_remote_address, strategy="fixed-window", storage_uri="portal://")

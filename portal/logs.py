@@ -14,11 +14,10 @@ from typing import Any, TextIO
 from urllib.parse import unquote_plus, urlsplit
 
 import structlog
-from flask import Flask, Request, Response
+from flask import Flask, Request, Response, request
 from uuid_utils import uuid4
 from werkzeug.exceptions import HTTPException
 
-from portal import current
 from portal.clock import utcnow
 from portal.encoder import Encoder
 
@@ -71,7 +70,7 @@ def init_app(app: Flask) -> None:
 
 def request_id() -> str:
     """The id of this request: the caller's own, if it is a sane one, or a new one."""
-    environ = current.request().environ
+    environ = request.environ
     known: str | None = environ.get("portal.request_id")
     if known is None:
         given = environ.get("HTTP_X_REQUEST_ID", "")
@@ -82,7 +81,7 @@ def request_id() -> str:
 
 def answered(body: object) -> None:
     """Tell the log what a program is answered, so that it need not read the response again."""
-    current.request().environ["portal.answered"] = body
+    request.environ["portal.answered"] = body
 
 
 def masked(value: Any, depth: int = 0) -> Any:
@@ -127,7 +126,7 @@ def _path(address: str) -> str:
 
 
 def _write(least: int, response: Response) -> Response:
-    asked = current.request()
+    asked = request
     response.headers.add("X-Request-ID", request_id())
     level = logging.ERROR if response.status_code >= 400 else logging.INFO
     if asked.endpoint != "static" and level >= least:

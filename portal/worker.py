@@ -8,8 +8,9 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import mailer, schema
+from portal import mailer
 from portal.clock import utcnow
+from portal.db import schema
 from portal.domain import batches, chain, imports, outbox, reminders, retention
 from portal.domain.origin import Origin
 from portal.extensions import db

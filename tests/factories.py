@@ -11,7 +11,6 @@ from portal.domain import accounts, batches, invitations, members, redemptions, 
 from portal.domain.invitations import Terms
 from portal.domain.origin import Origin
 from portal.extensions import db
-from portal.lookups import adopted
 from portal.models import Account, Batch, Invitation, Mail, Role, Status
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -85,7 +84,8 @@ def invitation(
 ) -> Invitation:
     """An invitation, good for a week unless `terms` say otherwise."""
     chosen = Terms(**({"expires_at": now + timedelta(days=7)} | terms))
-    return adopted(invitations.issue(chosen, by=by, origin=device(), now=now, own_code=code))
+    issued = invitations.issue(chosen, by=by, origin=device(), now=now, own_code=code)
+    return db.session.merge(issued, load=False)
 
 
 def one_of_each_status() -> dict[Status, Invitation]:

@@ -8,9 +8,10 @@ from flask import Blueprint, Response, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import metrics, schema
+from portal import metrics
 from portal.clock import utcnow
 from portal.config import settings
+from portal.db import schema
 from portal.domain import outbox
 from portal.domain.errors import NotAllowed
 from portal.extensions import db, limiter

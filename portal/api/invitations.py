@@ -11,7 +11,6 @@ from uuid import UUID
 
 from flask import Blueprint, Response, jsonify, request
 
-from portal import current
 from portal.api import schemas, words
 from portal.api.replies import reply
 from portal.clock import utcnow
@@ -230,7 +229,7 @@ def answer(error: Exception, status: int) -> Response:
 
 def _origin() -> Origin:
     """The device a client names itself by; a client that names none is known by its address."""
-    asked = current.request()
+    asked = request
     device = asked.environ.get("HTTP_DEVICEID", "").strip()
     address = asked.remote_addr or ""
     return Origin(

@@ -9,8 +9,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import schema
 from portal.config import INSTANCE, settings
+from portal.db import schema
 from portal.doctor.findings import Finding, bad, good, warn
 from portal.domain import installation, outbox
 from portal.extensions import db

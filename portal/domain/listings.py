@@ -8,12 +8,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from portal.db import hot
+from portal.db.hot import Statement
+from portal.db.types import UTCDateTime, plain_id, plain_time, raw_ids, wire_ids, wire_times
 from portal.domain import codes, history, invitations, totals
 from portal.domain.history import Query
 from portal.extensions import db
-from portal.lookups import LookUp
 from portal.models import Account, Invitation
-from portal.models.types import UTCDateTime, plain_id, plain_time, raw_ids, wire_ids, wire_times
 
 # An invitation as its owner's programs are told of it: its id, its code, when it was made, when it
 # ends (or None), its status. All as text, times by RFC 3339; a bare tuple, for there are many.
@@ -42,7 +43,7 @@ def page(query: Query, *, by: Account, now: datetime, number: int | None = None)
         skipped = ((number or 1) - 1) * query.size
         found = db.session.execute(statement.offset(skipped), values).all()
     else:  # what programs ask for most
-        found = _all_own(query.size, backwards, position is not None).rows(values)
+        found = hot.rows(_all_own(query.size, backwards, position is not None), values)
     total = _count(criteria, by) if criteria else _issued(by, found)
     shown, _, has_next = history.page_of(query, list(found), backwards, position)
     rows = _told(shown)
@@ -119,5 +120,5 @@ def _own(
 
 
 @cache  # sizes are few: clients may ask for a hundred at most
-def _all_own(size: int, backwards: bool, from_place: bool) -> LookUp:
-    return LookUp(_own([], size, backwards, from_place))
+def _all_own(size: int, backwards: bool, from_place: bool) -> Statement:
+    return Statement(_own([], size, backwards, from_place))

@@ -14,8 +14,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from portal import transactions
 from portal.config import settings
+from portal.db import hot
+from portal.db.hot import SESSION, Statement, Transaction
+from portal.db.types import UTCDateTime, new_id
 from portal.domain import attempts, audit, emails, guesses, offers, serials, sessions
 from portal.domain.errors import (
     CodeRefused,
@@ -30,10 +32,7 @@ from portal.domain.errors import (
 from portal.domain.offers import Offer
 from portal.domain.origin import Origin
 from portal.extensions import db
-from portal.lookups import adopted, entity, entity_of_row
 from portal.models import Account, Invitation, Redemption, Role, Session, Status
-from portal.models.types import UTCDateTime, new_id
-from portal.statements import Statement
 
 
 def check(code: str, *, origin: Origin, now: datetime) -> Offer:
@@ -69,13 +68,13 @@ def redeem(code: str, *, origin: Origin, now: datetime, email: str | None = None
     `RecipientRequired` (bound to an address, and `email` is missing), `StaffInvitation`, and
     `InvalidEmail`.
     """
-    with transactions.short():
-        return _redeem(code, origin, now, email)
+    with hot.transaction() as tx:
+        return _redeem(code, origin, now, email, tx)
 
 
 def admit(code: str, *, origin: Origin, now: datetime, email: str | None = None) -> Session:
     """`redeem`, and open the invitee's session in the same transaction. Raises as `redeem` does."""
-    redemption = adopted(_redeem(code, origin, now, email))
+    redemption = db.session.merge(_redeem(code, origin, now, email, SESSION), load=False)
     session = sessions.open_for_redemption(redemption, origin=origin, now=now)
     db.session.commit()
     return session
@@ -107,71 +106,79 @@ def enlist(
             db.session.flush()
             if redemption is not None:
                 return _sign_for(redemption, offer.id, account, now)
-            return _take_a_use(offer.id, origin, now, account=account)
+            return _take_a_use(offer.id, origin, now, SESSION, account=account)
 
-    _try(code, use, origin, now)
+    _try(code, use, origin, now, SESSION)
 
 
-def _redeem(code: str, origin: Origin, now: datetime, email: str | None) -> Redemption:
+def _redeem(
+    code: str, origin: Origin, now: datetime, email: str | None, tx: Transaction
+) -> Redemption:
     email = emails.normalise(email) if email else None
 
     def use(offer: Offer, redemption: UUID | None) -> Redemption:
         if redemption is not None:
             # Either a revocation that runs beside us ends our session too, or we see it here.
-            _require_not_over(_as_it_is(offer.id, kept=True), now)
-            return _redemption(redemption)
+            _require_not_over(_as_it_is(offer.id, tx, kept=True), now)
+            return _redemption(redemption, tx)
         offer.require_active()
         if offer.grants_role is not None:
             raise StaffInvitation
         _require_recipient(offer, email)
-        return _take_a_use(offer.id, origin, now, email=email)
+        return _take_a_use(offer.id, origin, now, tx, email=email)
 
-    return _try(code, use, origin, now)
+    return _try(code, use, origin, now, tx)
 
 
 def _try(
-    code: str, use: Callable[[Offer, UUID | None], Redemption], origin: Origin, now: datetime
+    code: str,
+    use: Callable[[Offer, UUID | None], Redemption],
+    origin: Origin,
+    now: datetime,
+    tx: Transaction,
 ) -> Redemption:
     """Evaluate one try between its reservation and its outcome."""
-    attempts.reserve(origin, now=now)
-    end, before, offer = offers.look_up(code, origin=origin, now=now, reserved=True)
+    attempts.reserve(origin, now=now, tx=tx)
+    end, before, offer = offers.look_up(code, origin=origin, now=now, tx=tx)
     attempts.require_over(end)
     try:
         if offer is None:
-            guesses.keep(code, origin=origin, now=now)
+            guesses.keep(code, origin=origin, now=now, tx=tx)
             raise CodeRefused
         redemption = use(offer, before)
     except CodeRefused as refusal:
-        _fail(refusal, origin, now)
+        _fail(refusal, origin, now, tx)
     except PortalError:  # not a wrong code: it costs no try
-        transactions.rollback()
+        tx.rollback()
         raise
     if before is not None:
-        attempts.succeed(origin)
+        attempts.succeed(origin, tx=tx)
     return redemption
 
 
-def _fail(refusal: CodeRefused, origin: Origin, now: datetime) -> NoReturn:
-    left = attempts.fail(origin, now=now)
-    audit.record("code.refused", now=now, origin=origin, reason=refusal.name, tries_left=left)
+def _fail(refusal: CodeRefused, origin: Origin, now: datetime, tx: Transaction) -> NoReturn:
+    left = attempts.fail(origin, now=now, tx=tx)
+    audit.record(
+        "code.refused", now=now, origin=origin, reason=refusal.name, tries_left=left, tx=tx
+    )
     if not left:
-        audit.record("device.locked", now=now, origin=origin)
-    transactions.commit()
+        audit.record("device.locked", now=now, origin=origin, tx=tx)
+    tx.commit()
     if not left:
         raise LockedOut(now + timedelta(minutes=settings.lockout_minutes)) from refusal
     refusal.tries_left = left
     raise refusal
 
 
-def _as_it_is(id: UUID, *, kept: bool = False) -> Invitation:
+def _as_it_is(id: UUID, tx: Transaction, *, kept: bool = False) -> Invitation:
     """The invitation as the database has it by now; `kept`, nobody changes it meanwhile."""
-    (row,) = (_KEPT if kept else _NOW).rows({"id": id})
-    return entity_of_row(Invitation, row)
+    (row,) = tx.rows(_KEPT if kept else _NOW, {"id": id})
+    return hot.entity(Invitation, dict(zip(Invitation.__table__.c.keys(), row, strict=True)))
 
 
-def _redemption(id: UUID) -> Redemption:
-    (row,) = _ADMITTED.rows({"id": id})
-    return entity_of_row(Redemption, row)
+def _redemption(id: UUID, tx: Transaction) -> Redemption:
+    (row,) = tx.rows(_ADMITTED, {"id": id})
+    return hot.entity(Redemption, dict(zip(Redemption.__table__.c.keys(), row, strict=True)))
 
 
 def _all_of(table: type[Invitation | Redemption]) -> sa.Select[Any]:
@@ -187,12 +194,13 @@ def _take_a_use(
     invitation: UUID,
     origin: Origin,
     now: datetime,
+    tx: Transaction,
     *,
     email: str | None = None,
     account: Account | None = None,
 ) -> Redemption:
-    if not _TAKE.rows({"taken": invitation, "moment": now}):
-        _explain(invitation, now)
+    if not tx.rows(_TAKE, {"taken": invitation, "moment": now}):
+        _explain(invitation, now, tx)
     row = {
         "id": new_id(),
         "invitation_id": invitation,
@@ -210,14 +218,14 @@ def _take_a_use(
         actor=account.id if account else None,
         subject=invitation,
     )
-    _ADMIT.rows(row | attempts.over(origin) | event)
-    transactions.on_commit(partial(audit.announce, "invitation.redeemed"))
-    return entity(Redemption, row)
+    tx.rows(_ADMIT, row | attempts.over(origin) | event)
+    tx.on_commit(partial(audit.announce, "invitation.redeemed"))
+    return hot.entity(Redemption, row)
 
 
 def _sign_for(redemption: UUID, invitation: UUID, account: Account, now: datetime) -> Redemption:
     """Write the account beside the redemption that let its device in."""
-    _require_not_over(_as_it_is(invitation, kept=True), now)
+    _require_not_over(_as_it_is(invitation, SESSION, kept=True), now)
     signed = db.session.execute(
         sa.update(Redemption)
         .where(Redemption.id == redemption, Redemption.account_id.is_(None))
@@ -226,7 +234,7 @@ def _sign_for(redemption: UUID, invitation: UUID, account: Account, now: datetim
     ).first()
     if signed is None:
         raise InvitationUsed
-    return _redemption(redemption)
+    return _redemption(redemption, SESSION)
 
 
 _MOMENT = sa.bindparam("moment", type_=UTCDateTime)
@@ -244,9 +252,9 @@ _TAKE = Statement(
 _ADMIT = Statement(sa.insert(Redemption), along=[attempts.SUCCEED, audit.INSERT])
 
 
-def _explain(invitation: UUID, now: datetime) -> NoReturn:
+def _explain(invitation: UUID, now: datetime, tx: Transaction) -> NoReturn:
     """Say why a use that was there a moment ago is gone."""
-    found = _as_it_is(invitation)
+    found = _as_it_is(invitation, tx)
     _require_not_over(found, now)
     raise InvitationUsed if found.status(now) is Status.USED else CodeRefused
 

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from portal.db.types import new_id
 from portal.domain import batches, chain, codes, redemptions, stories
 from portal.domain.batches import Draft
 from portal.domain.errors import BadInput, CodeRefused, NotAllowed, NotFound
 from portal.domain.invitations import Terms
 from portal.extensions import db
 from portal.models import Account, Batch, BatchRow, BatchState, Invitation, Mail, Role
-from portal.models.types import new_id
 from tests import factories
 from tests.conftest import run_sql
 from tests.factories import NOW, code_of, device, owner, staff

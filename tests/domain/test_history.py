@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from portal.db.types import new_id
 from portal.domain import codes, history, listings, redemptions
 from portal.domain.errors import BadInput, CodeTaken
 from portal.domain.history import Page, Query
 from portal.extensions import db
 from portal.models import Account, Invitation, Status
-from portal.models.types import new_id
 from tests import factories
 from tests.domain.outcomes import refused, stored
 from tests.factories import NOW, code_of, device

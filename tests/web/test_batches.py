@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from flask import Flask
 
 from portal.clock import utcnow
+from portal.db.types import new_id
 from portal.domain import accounts, batches, redemptions
 from portal.models import Account, AuditEvent, Batch, BatchState, Invitation, Role, Status
-from portal.models.types import new_id
 from tests import factories
 from tests.pages import Page, PageClient, words
 
