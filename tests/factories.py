@@ -11,7 +11,7 @@ from portal.domain import accounts, batches, invitations, members, redemptions, 
 from portal.domain.invitations import Terms
 from portal.domain.origin import Origin
 from portal.extensions import db
-from portal.models import Account, Batch, Invitation, Mail, Role, Status
+from portal.models import Account, Batch, Invitation, Mail, Redemption, Role, Status
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"
@@ -93,7 +93,7 @@ def one_of_each_status() -> dict[Status, Invitation]:
     olivia = owner()
     past = NOW - timedelta(days=30)
     used, revoked = invitation(olivia), invitation(olivia)
-    redemptions.redeem(code_of(used), origin=device(), now=NOW)
+    redeem(code_of(used), origin=device(), now=NOW)
     invitations.revoke(revoked, by=olivia, origin=device(), now=NOW)
     return {
         Status.ACTIVE: invitation(olivia),
@@ -112,6 +112,12 @@ def batch(
     begun = batches.create(chosen, name=name, size=size, by=by, origin=device(), now=now)
     batches.complete(begun.id, origin=device(), now=now)
     return batches.get(begun.id, by=by)
+
+
+def redeem(code: str, **values: Any) -> Redemption:
+    """Redeem as a program's request does: while the session has no transaction open."""
+    db.session.commit()
+    return redemptions.redeem(code, **values)
 
 
 def code_of(invited: Invitation) -> str:

@@ -65,7 +65,6 @@ def is_direct(connection: Any) -> bool:
     id than that of the server process which runs them.
     """
     row = connection.execute("SELECT pg_backend_pid()").fetchone()
-    connection.rollback()
     return bool(row[0] == connection.info.backend_pid)
 
 
@@ -79,6 +78,7 @@ def _open_sqlite(connection: Connection, _record: object) -> None:
 def _prepare_if_direct(connection: Any, _record: object) -> None:
     if is_direct(connection):
         connection.prepare_threshold = PREPARE_THRESHOLD
+    connection.rollback()
 
 
 def _note_the_time(_connection: object, record: Any) -> None:

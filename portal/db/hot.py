@@ -52,6 +52,11 @@ class Statement:
         self._compiled: dict[str, Sequence[_Compiled]] = {}
         self._parameters: dict[str, Sequence[tuple[Executable, frozenset[str]]]] = {}
 
+    @property
+    def writes(self) -> bool:
+        """Whether it changes anything."""
+        return not all(isinstance(part, sa.Select) for part in self.parts)
+
     def __str__(self) -> str:
         return "; ".join(map(str, self.parts))
 
@@ -119,35 +124,25 @@ def transaction(*, durable: bool = True) -> Iterator[Transaction]:
     """
     if db.session.registry.has() and db.session().in_transaction():
         raise TransactionsMixed("The session has begun a transaction; commit it first.")
-    with _connection() as pooled:
-        tx, token = _Hot(pooled, db.engine.dialect), _is_open.set(True)
-        try:
-            if not durable:
-                tx.commit_asynchronously()
-            yield tx
-            tx.commit()
-        except BaseException:
-            tx.rollback()
-            raise
-        finally:
-            _is_open.reset(token)
-            tx.close()
+    with _begun(durable=durable) as tx:
+        yield tx
 
 
 def rows(statement: Statement, values: Values) -> Sequence[Row]:
     """Execute one statement in a transaction of its own, committed when this returns.
 
     It sees nothing that the session has not committed. Raises as `Transaction.rows` does, and
-    `TransactionsMixed` inside a hot transaction.
+    `TransactionsMixed` inside a hot transaction and, on SQLite, for changes while the session has
+    some that are not committed.
     """
-    dialect = db.engine.dialect
-    if dialect.name == "sqlite" and len(statement.parts) > 1:
-        with transaction() as tx:
-            return tx.rows(statement, values)
     if _is_open.get():
         raise TransactionsMixed("A hot transaction is open; pass it on.")
+    if db.engine.dialect.name == "sqlite" and statement.writes:
+        _require_lock_free()
+        with _begun(durable=True) as tx:
+            return tx.rows(statement, values)
     with _connection() as pooled, _autocommit(pooled):
-        return _Hot(pooled, dialect, begins=False).rows(statement, values)
+        return _Hot(pooled, db.engine.dialect, begins=False).rows(statement, values)
 
 
 def first(statement: Statement, values: Values) -> Row | None:
@@ -173,6 +168,31 @@ _is_open: ContextVar[bool] = ContextVar("hot transaction is open", default=False
 def _refuse_the_session(*_: object) -> None:
     if _is_open.get():
         raise TransactionsMixed("A hot transaction is open; pass it on.")
+
+
+@contextmanager
+def _begun(*, durable: bool) -> Iterator[Transaction]:
+    with _connection() as pooled:
+        tx, token = _Hot(pooled, db.engine.dialect), _is_open.set(True)
+        try:
+            if not durable:
+                tx.commit_asynchronously()
+            yield tx
+            tx.commit()
+        except BaseException:
+            tx.rollback()
+            raise
+        finally:
+            _is_open.reset(token)
+            tx.close()
+
+
+def _require_lock_free() -> None:
+    """SQLite has one writer: to wait for this thread's own session would be to wait for ever."""
+    if db.session.registry.has() and db.session().in_transaction():
+        driver: Any = db.session.connection().connection.dbapi_connection
+        if driver.in_transaction:
+            raise TransactionsMixed("The session has changes; commit them first.")
 
 
 @contextmanager

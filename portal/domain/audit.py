@@ -72,14 +72,15 @@ def event(
     return {_PARAMETERS[name]: value for name, value in columns.items()}
 
 
+_UNLINKED = UnlinkedEvent.metadata.tables[UnlinkedEvent.__tablename__]
 # Named apart from the columns of other tables, so that an event can go along with their statements.
 _PARAMETERS = {
     column.key: f"event_{column.key}"
-    for column in UnlinkedEvent.__table__.c
-    if column is not UnlinkedEvent.__table__.c.position
+    for column in _UNLINKED.c
+    if column is not _UNLINKED.c.position
 }
 INSERT = (
-    sa.insert(UnlinkedEvent)
+    sa.insert(_UNLINKED)
     .values({name: sa.bindparam(parameter) for name, parameter in _PARAMETERS.items()})
     .inline()
 )

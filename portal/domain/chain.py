@@ -96,7 +96,8 @@ def vouch() -> tuple[int | None, int]:
     return broken, head.number
 
 
-_UNLINKED = UnlinkedEvent.__table__
+_EVENTS = AuditEvent.metadata.tables[AuditEvent.__tablename__]
+_UNLINKED = UnlinkedEvent.metadata.tables[UnlinkedEvent.__tablename__]
 _IS_ANY = sa.select(sa.exists().where(_UNLINKED.c.position > sa.bindparam("last")))
 # An update even where nothing changes: it locks on both engines.
 _LOCK = (
@@ -148,18 +149,17 @@ def _places() -> Sequence[sa.ColumnElement[Any]]:
 def _appending() -> sa.Insert:
     """Copies events from where they were recorded: cheaper than to insert what was read."""
     position, number, digest, keyed = _places()
-    events, unlinked = AuditEvent.__table__.c, UnlinkedEvent.__table__.c
+    events, unlinked = _EVENTS.c, _UNLINKED.c
     told = [column.key for column in events if column.key in unlinked]
     chosen = sa.select(*(unlinked[name] for name in told), number, digest, keyed)
-    return sa.insert(AuditEvent).from_select(
+    return sa.insert(_EVENTS).from_select(
         [*told, "number", "address_digest", "hash"], chosen.where(unlinked.position == position)
     )
 
 
 def _forgetting() -> sa.Delete:
     position = sa.select(_places()[0])
-    forgotten = sa.delete(UnlinkedEvent).where(UnlinkedEvent.position.in_(position))
-    return forgotten.execution_options(synchronize_session=False)
+    return sa.delete(_UNLINKED).where(_UNLINKED.c.position.in_(position))
 
 
 _APPEND, _FORGET = _appending(), _forgetting()

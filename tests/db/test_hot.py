@@ -173,6 +173,17 @@ def test_a_single_statement_does_not_run_beside_an_open_hot_transaction() -> Non
     assert keys() == []
 
 
+def test_a_single_change_waits_for_no_change_of_its_own_session(engine: str) -> None:
+    add(SESSION, "one")
+    if engine == "sqlite":
+        with pytest.raises(TransactionsMixed):
+            hot.rows(ADD, COUNTER | {"key": "two"})
+    db.session.commit()
+    db.session.scalars(sa.select(Account)).all()
+    hot.rows(ADD, COUNTER | {"key": "three"})
+    assert keys() == ["one", "three"]
+
+
 def test_a_single_statement_sees_nothing_that_the_session_has_not_committed() -> None:
     add(SESSION, "one")
     assert keys() == []

@@ -51,7 +51,7 @@ def test_a_published_batch_is_many_invitations(olivia: Account) -> None:
 
     issued = db.session.scalars(sa.select(Invitation).order_by(Invitation.label)).all()
     assert [(each.label, each.max_uses) for each in issued] == [("One", 1), ("Two", None)]
-    assert redemptions.redeem(code_of(issued[0]), origin=device(), now=NOW).invitation_id
+    assert factories.redeem(code_of(issued[0]), origin=device(), now=NOW).invitation_id
     db.session.refresh(olivia)
     assert olivia.invitations_issued == 2
     assert not db.session.scalars(sa.select(BatchRow)).all()

@@ -30,7 +30,7 @@ def guests(olivia: Account) -> Batch:
     """Three codes, the first of which was redeemed."""
     batch = factories.batch(olivia)
     first, *_ = batches.issued(batch.id)
-    redemptions.redeem(code_of(first), origin=device(), now=NOW)
+    factories.redeem(code_of(first), origin=device(), now=NOW)
     return batch
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from portal.db.types import new_id
-from portal.domain import codes, history, listings, redemptions
+from portal.domain import codes, history, listings
 from portal.domain.errors import BadInput, CodeTaken
 from portal.domain.history import Page, Query
 from portal.extensions import db
@@ -296,7 +296,7 @@ def test_status_is_the_same_answer_from_the_database_at_any_moment() -> None:
     factories.one_of_each_status()
     olivia = db.session.query(Account).one()
     both = factories.invitation(olivia, starts_at=NOW + DAY, expires_at=NOW + 2 * DAY)
-    redemptions.redeem(code_of(both), origin=device(), now=NOW + DAY)
+    factories.redeem(code_of(both), origin=device(), now=NOW + DAY)
     db.session.expunge_all()
 
     moments = [NOW + day * DAY + tick for day in range(9) for tick in (-TICK, 0 * TICK, TICK)]

@@ -11,7 +11,7 @@ from flask import Flask
 
 from portal.clock import utcnow
 from portal.db.types import new_id
-from portal.domain import accounts, batches, redemptions
+from portal.domain import accounts, batches
 from portal.models import Account, AuditEvent, Batch, BatchState, Invitation, Role, Status
 from tests import factories
 from tests.pages import Page, PageClient, words
@@ -121,7 +121,7 @@ def test_the_funnel_tells_what_became_of_them(
     with app.app_context():
         first, *_ = batches.issued(batch)
         code = factories.code_of(first)
-        redemptions.redeem(code, origin=factories.device(), now=utcnow())
+        factories.redeem(code, origin=factories.device(), now=utcnow())
 
     said = alice.page(f"/admin/batches/{batch}").words
 
