@@ -273,7 +273,7 @@ def test_a_staff_invitation_is_not_used_up_on_the_landing_page() -> None:
     invited = factories.invitation(factories.owner(), grants_role=Role.ADMIN)
     phone = device()
 
-    for verb in (redemptions.redeem, redemptions.admit):
+    for verb in (factories.redeem, redemptions.admit):
         with refused(StaffInvitation):
             verb(code_of(invited), origin=phone, now=NOW)
 
