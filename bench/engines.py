@@ -10,7 +10,7 @@ import psycopg
 
 from bench import floor
 from portal.config import ROOT
-from portal.database import SQLITE_PRAGMAS
+from portal.db.engine import SQLITE_PRAGMAS
 
 RESULTS = ROOT / "bench" / "results"
 CACHE = RESULTS / "cache"

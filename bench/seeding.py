@@ -23,10 +23,10 @@ from bench.servers import PRODUCTION, SECRET
 from portal import create_app
 from portal.clock import utcnow
 from portal.config import ROOT, Settings
+from portal.db.types import new_id
 from portal.domain import accounts, codes
 from portal.domain.audit import NOBODY
 from portal.extensions import db
-from portal.models.types import new_id
 
 EMAIL, PASSWORD = "olivia@example.org", "a pass phrase for olivia"
 MANY = 1_000_000  # uses: more than any run takes

@@ -11,10 +11,10 @@ from bench.pages import HEADERS, Browser
 from bench.report import Ratio
 from bench.seeding import PASSWORD, Seed, in_process
 from portal.clock import utcnow
+from portal.db.types import new_id
 from portal.domain import accounts
 from portal.extensions import db
 from portal.models import Account, Role
-from portal.models.types import new_id
 
 MEMBERS = 200  # so many that hardly two of them sign in at the same moment
 PAGE = "/?code=K7QM"  # asks who was let in, then answers alike

@@ -8,7 +8,7 @@ from flask import current_app
 
 from portal import models  # noqa: F401 - the tables have to be known
 from portal.extensions import db
-from portal.models.types import UTCDateTime
+from portal.db.types import UTCDateTime
 
 
 def plain_types(kind: str, item: Any, _context: object) -> str | Literal[False]:

@@ -8,40 +8,31 @@ from portal import (
     assets,
     cli,
     config,
-    connections,
-    database,
     errors,
     fetch_metadata,
     filters,
-    floods,
     guards,
-    limits_storage,
     logs,
     mailer,
-    marks,
     metrics,
-    schema,
     security,
-    transactions,
     web,
 )
 from portal.application import Portal
 from portal.config import ROOT, Settings
+from portal.db import engine, schema
+from portal.domain import counters
 from portal.extensions import csrf, db, mail
-
-__all__ = ["create_app", "limits_storage"]
+from portal.rate_limit import limiter
 
 # The order in which their hooks run before each request; after it they run in reverse.
 PARTS = (
     logs,
     metrics,
     fetch_metadata,
-    floods,
-    database,
+    limiter,
+    engine,
     schema,
-    connections,
-    transactions,
-    marks,
     errors,
     guards,
     security,
@@ -70,6 +61,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         extension.init_app(app)
     for part in PARTS:
         part.init_app(app)
+    counters.use(type(limiter.limiter))
     return app
 
 
@@ -80,7 +72,7 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         # The last one signs: a form that was open while the key was replaced can still be sent.
         "WTF_CSRF_SECRET_KEY": list(reversed(settings.secrets)),
         "SQLALCHEMY_DATABASE_URI": settings.sqlalchemy_url,
-        "SQLALCHEMY_ENGINE_OPTIONS": database.engine_options(settings),
+        "SQLALCHEMY_ENGINE_OPTIONS": engine.engine_options(settings),
         "RATELIMIT_STORAGE_URI": settings.limiter_url,
         "RATELIMIT_DEFAULT": settings.flood_limit,
         "RATELIMIT_SWALLOW_ERRORS": True,

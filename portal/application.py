@@ -1,19 +1,15 @@
 """The Flask application, spared what this portal never needs: each request would pay for it."""
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from flask import Flask, Request, Response
 from flask.json.provider import DefaultJSONProvider
 from flask.sansio.app import App
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
-from werkzeug.datastructures import Headers
 from werkzeug.routing import IntegerConverter, Map
 
 from portal.encoder import Encoder
-
-if TYPE_CHECKING:
-    from wsgiref.types import WSGIEnvironment
 
 LARGEST_INTEGER = 2**31 - 1
 
@@ -31,26 +27,6 @@ class CookieSessions(SecureCookieSessionInterface):
         """Write the cookie, if anybody looked at the session at all."""
         if session or session.accessed:
             super().save_session(app, session, response)
-
-
-class JsonResponse(Response):
-    """An answer to a program: one piece of JSON, which leads nowhere else.
-
-    It knows so. To find out takes Werkzeug several looks through the headers of each answer.
-    """
-
-    is_json = True
-
-    def __init__(self, body: bytes) -> None:
-        super().__init__(body, content_type="application/json")
-
-    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:  # noqa: ARG002 - as Werkzeug has it
-        """As they are: there is no location among them to be completed."""
-        return self.headers
-
-    def get_app_iter(self, environ: "WSGIEnvironment") -> Iterable[bytes]:
-        """The body; nothing waits for it to be sent."""
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [self.get_data()]
 
 
 class Json(DefaultJSONProvider):
@@ -75,7 +51,7 @@ class Json(DefaultJSONProvider):
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """An answer of one value, or of these fields."""
         body = self._encoder.encode(self._prepare_response_obj(args, kwargs))
-        return JsonResponse(body + b"\n")
+        return Response(body + b"\n", content_type="application/json")
 
 
 class BoundedInteger(IntegerConverter):

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from portal import schema
+from portal.db import schema
 from portal.domain.errors import BackupRefused
 
 PATIENCE = 20.0  # seconds a copy waits for a writer

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, cast
 from urllib.parse import urlsplit
 
+from flask import current_app
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from werkzeug.local import LocalProxy
-
-from portal import current
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTANCE = ROOT / "instance"
@@ -129,7 +128,7 @@ class Settings(BaseSettings):
     @property
     def limiter_url(self) -> str:
         """Where the flood limits are counted: Redis when there is one, else this process."""
-        return self.redis_url.get_secret_value() or "process://"
+        return self.redis_url.get_secret_value() or "memory://"
 
     @property
     def base_url(self) -> str:
@@ -184,7 +183,7 @@ def _embedded_secret() -> str:
 
 def current_settings() -> Settings:
     """The `Settings` of the running app; `settings` without its proxy, for what runs most."""
-    found: Settings = current.app().extensions["portal.settings"]
+    found: Settings = current_app.extensions["portal.settings"]
     return found
 
 

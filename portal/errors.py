@@ -21,8 +21,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from portal import database
 from portal.clock import utcnow
+from portal.db import session as db_session
 from portal.domain import errors
 from portal.domain.errors import LockedOut, PortalError
 from portal.logs import log, request_id
@@ -99,7 +99,7 @@ def status_of(error: Exception) -> int:
 
 def _answer(error: Exception) -> ResponseReturnValue:
     """End the transaction, and answer in the form the caller can read."""
-    database.let_go()
+    db_session.abandon()
     status = status_of(error)
     if isinstance(error, HTTPException) and status < 400:
         return error

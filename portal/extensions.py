@@ -2,8 +2,7 @@
 
 from typing import ClassVar
 
-from flask import Flask, request
-from flask_limiter import Limiter
+from flask import Flask
 from flask_login import LoginManager
 from flask_mail import Mail
 from flask_sqlalchemy import SQLAlchemy
@@ -11,8 +10,6 @@ from flask_wtf import CSRFProtect
 from sqlalchemy import MetaData
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase
-
-from portal.domain.origin import network_of
 
 
 class Base(DeclarativeBase):
@@ -53,25 +50,9 @@ class Sessions(LoginManager):
         app.login_manager = self  # type: ignore[attr-defined]
 
 
-def requesting_network() -> str:
-    """The network a request comes from: whoever holds an IPv6 /64 has 2^64 addresses."""
-    return network_of(request.remote_addr or "")
-
-
-def flood_scope() -> str:
-    """What a request counts for: its endpoint, or one scope for all that matches no route."""
-    return request.endpoint or "unmatched"
-
-
 db = Database(
     metadata=Base.metadata, disable_autonaming=True, session_options={"expire_on_commit": False}
 )
 login_manager = Sessions()
 csrf = CSRFProtect()
 mail = Mail()
-
-# Floods: counted in memory or Redis, by network; losing them is harmless.
-limiter = Limiter(requesting_network, strategy="fixed-window", request_identifier=flood_scope)
-# The lockout: the same library's strategy, over counters in the portal's own database. `floods`
-# keeps its hooks away; left to itself it would count every request as a flood.
-lockout = Limiter(requesting_network, strategy="fixed-window", storage_uri="portal://")

@@ -7,9 +7,8 @@ frames could only spend the budgets of whoever looks at it. They are refused bef
 
 from typing import TYPE_CHECKING
 
-from flask import Flask
+from flask import Flask, request
 
-from portal import current
 from portal.domain.errors import ForeignOrigin
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def init_app(app: Flask) -> None:
 
 
 def _refuse_subresources() -> None:
-    environ = current.request().environ
+    environ = request.environ
     site = environ.get("HTTP_SEC_FETCH_SITE")
     if site in {"cross-site", "same-site"} and not _follows_a_link(environ):
         raise ForeignOrigin("Another site asked for this. Open the portal itself.")

@@ -12,7 +12,6 @@ from uuid import UUID
 from flask import Flask, g, request, session
 from flask_login import current_user
 
-from portal import current
 from portal.clock import utcnow
 from portal.domain import second_factors, sessions, signed_tokens, tokens
 from portal.domain.errors import (
@@ -101,7 +100,7 @@ def bearer_required(scope: Scope) -> Callable[[View], View]:
     """Only a program with a token of at least this scope may call this."""
 
     def guard() -> None:
-        kind, _, token = current.request().environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        kind, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if kind.lower() != "bearer":
             raise SignInRequired
         g.bearer = tokens.bearer(token.strip(), address=request.remote_addr or "", now=utcnow())
@@ -218,7 +217,7 @@ def _mark(view: View, guard: Callable[[], None], scope: Scope | None = None) -> 
 
 
 def _ask(views: Mapping[str, object]) -> None:
-    endpoint = current.request().endpoint
+    endpoint = request.endpoint
     if endpoint is None:  # no such URL: there is nothing to guard
         return
     guard = guard_of(views[endpoint])

@@ -16,17 +16,17 @@ from types import TracebackType
 from typing import Any, TextIO
 
 import structlog
-from flask import Flask, Request, Response
+from flask import Flask, Request, Response, request
 from flask.logging import default_handler
 from uuid_utils import uuid4
 from werkzeug.exceptions import HTTPException
 
-from portal import current
 from portal.clock import utcnow
 from portal.encoder import Encoder
 from portal.redaction import (
     HEADERS,
     described,
+    known_method,
     redacted,
     redacted_header,
     redacted_path,
@@ -70,7 +70,7 @@ def init_app(app: Flask) -> None:
 
 def request_id() -> str:
     """The id of this request: the caller's own, if it is a sane one, or a new one."""
-    environ = current.request().environ
+    environ = request.environ
     known: str | None = environ.get("portal.request_id")
     if known is None:
         given = environ.get("HTTP_X_REQUEST_ID", "")
@@ -112,11 +112,11 @@ def hide_values(record: logging.LogRecord) -> bool:
 
 def answered(body: object) -> None:
     """Tell the log what a program is answered, so that it need not read the response again."""
-    current.request().environ["portal.answered"] = body
+    request.environ["portal.answered"] = body
 
 
 def _write(least: int, response: Response) -> Response:
-    asked = current.request()
+    asked = request
     response.headers.add("X-Request-ID", request_id())
     level = logging.ERROR if response.status_code >= 400 else logging.INFO
     if asked.endpoint != "static" and level >= least:
@@ -135,7 +135,7 @@ def _line(asked: Request, response: Response, level: int) -> dict[str, Any]:
     return {
         "request": {
             "xid": request_id(),
-            "method": current.method(),
+            "method": known_method(),
             "url": _url(asked),
             "header": _headers(asked),
             "body": _body(asked),

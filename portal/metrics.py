@@ -5,36 +5,19 @@ import time
 from collections.abc import Iterator
 from functools import cache
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Histogram,
     generate_latest,
     multiprocess,
-    values,
 )
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import REGISTRY, Collector
 
-from portal import current
 from portal.domain import audit, outbox
-
-
-class _Process:
-    """This process; each count would ask the system for it three times."""
-
-    id = os.getpid()
-
-    @classmethod
-    def remember(cls) -> None:
-        """A process that was forked off is another."""
-        cls.id = os.getpid()
-
-
-os.register_at_fork(after_in_child=_Process.remember)
-if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-    values.ValueClass = values.MultiProcessValue(lambda: _Process.id)  # type: ignore[no-untyped-call]
+from portal.redaction import known_method
 
 REQUESTS = Counter("portal_requests", "Requests answered.", ["route", "method", "status"])
 SECONDS = Histogram("portal_request_seconds", "Time to answer, in seconds.", ["route"])
@@ -73,16 +56,16 @@ def init_app(app: Flask) -> None:
 
 
 def _begin() -> None:
-    current.request().environ["portal.began"] = time.perf_counter()
+    request.environ["portal.began"] = time.perf_counter()
 
 
 def _count(response: Response) -> Response:
-    asked = current.request()
+    asked = request
     began = asked.environ.get("portal.began")
     if began is not None:
         # The rule, not the path: a path may hold a code, and there is no end of paths.
         route = asked.url_rule.rule if asked.url_rule else "unmatched"
-        _answered(route, current.method(), response.status_code).inc()
+        _answered(route, known_method(), response.status_code).inc()
         _seconds(route).observe(time.perf_counter() - began)
     return response
 

@@ -7,13 +7,12 @@ from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, current_app, session
+from flask import Flask, Request, current_app, request, session
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest
 from werkzeug.sansio.utils import host_is_trusted
 from werkzeug.utils import cached_property
 
-from portal import current
 from portal.config import Settings
 from portal.domain.errors import BadInput, ForeignOrigin
 from portal.extensions import csrf
@@ -129,7 +128,7 @@ def address_is_secret() -> bool:
     The page says `no-referrer`. Its forms would then have the Origin `null`, so it goes on to name
     in its head the policy `strict-origin`, by which browsers send our origin and no path.
     """
-    return _has_secret_address(current.request())
+    return _has_secret_address(request)
 
 
 def _has_secret_address(asked: Request) -> bool:
@@ -146,7 +145,7 @@ def _refuse_strangers(chosen: Settings) -> None:
     its Origin, beside the CSRF token: browsers send one with every POST; programs do not, and need
     no cookie either.
     """
-    asked = current.request()
+    asked = request
     if not _is_ours(asked.host, chosen.public_url):
         raise BadInput("The portal does not answer to this name.")
     if asked.method in {"GET", "HEAD", "OPTIONS"}:

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import schema
 from portal.clock import utcnow
+from portal.db import schema
 from portal.domain import installation
 from portal.extensions import db
 from portal.logs import log

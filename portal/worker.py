@@ -12,8 +12,10 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import database, mailer, schema
+from portal import mailer
 from portal.clock import utcnow
+from portal.db import schema
+from portal.db import session as db_session
 from portal.domain import (
     batches,
     chain,
@@ -117,7 +119,7 @@ _failed: dict[Task, str] = {}
 
 def _record_failures() -> None:
     for task, error in list(_failed.items()):
-        database.let_go()
+        db_session.abandon()
         worker_tasks.fail(task, error, now=utcnow())
         del _failed[task]
 

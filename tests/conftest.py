@@ -22,9 +22,11 @@ from portal.domain import passwords
 from portal.extensions import Base, db
 from tests import thrift
 from tests.pages import PageClient
+from tests.pooler import pgbouncer
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "")
 REDIS = os.environ.get("TEST_REDIS_URL", "")
+PGBOUNCER = Path("/usr/sbin/pgbouncer").exists()
 SECRET = "a secret for the tests that is long enough to be one"
 
 
@@ -37,14 +39,23 @@ thrift.compile_url_builders_once()
 
 def pytest_configure() -> None:
     """In CI nothing may be skipped."""
-    if os.environ.get("CI") and not (POSTGRES and REDIS):
-        pytest.exit("CI needs TEST_POSTGRES_URL and TEST_REDIS_URL.", returncode=1)
+    if os.environ.get("CI") and not (POSTGRES and REDIS and PGBOUNCER):
+        pytest.exit(
+            "CI needs TEST_POSTGRES_URL, TEST_REDIS_URL and Debian's pgbouncer.", returncode=1
+        )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every test that touches a database on each engine there is."""
+    """Run every test that touches a database on each engine there is.
+
+    What is marked `pooler` runs on Postgres once more, behind PgBouncer.
+    """
     if "engine" in metafunc.fixturenames:
-        engines = ["sqlite", "postgres"] if POSTGRES else ["sqlite"]
+        engines = ["sqlite"]
+        if POSTGRES:
+            engines.append("postgres")
+        if POSTGRES and PGBOUNCER and metafunc.definition.get_closest_marker("pooler"):
+            engines.append("pgbouncer")
         metafunc.parametrize("engine", engines, scope="session")
 
 
@@ -53,6 +64,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for name, url in (("TEST_POSTGRES_URL", POSTGRES), ("TEST_REDIS_URL", REDIS)):
         if not url:
             terminalreporter.write_line(f"{name} is not set: nothing was tested there.")
+    if not PGBOUNCER:
+        terminalreporter.write_line("PgBouncer is not installed: nothing was tested behind it.")
 
 
 @pytest.fixture(autouse=True)
@@ -93,8 +106,19 @@ def migrated(
         yield url
         return
     # By the run as well: runs side by side must not empty each other's tables.
-    with postgres_database(f"portal_test_{testrun_uid[:12]}_{worker_id}") as url:
+    with database_behind(engine, f"portal_test_{testrun_uid[:12]}_{worker_id}") as url:
         yield url
+
+
+@contextmanager
+def database_behind(engine: str, name: str) -> Iterator[str]:
+    """`postgres_database`; for the engine "pgbouncer", the URL leads through one."""
+    with postgres_database(f"{name}_{engine}") as url:
+        if engine == "postgres":
+            yield url
+            return
+        with pgbouncer(make_url(url)) as pooled:
+            yield pooled.render_as_string(hide_password=False)
 
 
 @contextmanager

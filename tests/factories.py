@@ -11,8 +11,7 @@ from portal.domain import accounts, batches, invitations, members, redemptions, 
 from portal.domain.invitations import Terms
 from portal.domain.origin import Origin
 from portal.extensions import db
-from portal.lookups import adopted
-from portal.models import Account, Batch, Invitation, Mail, Role, Session, Status
+from portal.models import Account, Batch, Invitation, Mail, Redemption, Role, Session, Status
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"
@@ -90,7 +89,8 @@ def invitation(
 ) -> Invitation:
     """An invitation, good for a week unless `terms` say otherwise."""
     chosen = Terms(**({"expires_at": now + timedelta(days=7)} | terms))
-    return adopted(invitations.issue(chosen, by=by, origin=device(), now=now, own_code=code))
+    issued = invitations.issue(chosen, by=by, origin=device(), now=now, own_code=code)
+    return db.session.merge(issued, load=False)
 
 
 def one_of_each_status() -> dict[Status, Invitation]:
@@ -98,7 +98,7 @@ def one_of_each_status() -> dict[Status, Invitation]:
     olivia = owner()
     past = NOW - timedelta(days=30)
     used, revoked = invitation(olivia), invitation(olivia)
-    redemptions.redeem(code_of(used), origin=device(), now=NOW)
+    redeem(code_of(used), origin=device(), now=NOW)
     invitations.revoke(revoked, by=olivia, origin=device(), now=NOW)
     return {
         Status.ACTIVE: invitation(olivia),
@@ -117,6 +117,12 @@ def batch(
     begun = batches.create(chosen, name=name, size=size, by=by, origin=device(), now=now)
     batches.complete(begun.id, origin=device(), now=now)
     return batches.get(begun.id, by=by)
+
+
+def redeem(code: str, **values: Any) -> Redemption:
+    """Redeem as a program's request does: while the session has no transaction open."""
+    db.session.commit()
+    return redemptions.redeem(code, **values)
 
 
 def code_of(invited: Invitation) -> str:

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from flask import Blueprint, Response, jsonify, request
 
-from portal import current
 from portal.api import schemas, words
 from portal.api.replies import reply
 from portal.clock import utcnow
@@ -238,7 +237,7 @@ def answer(error: Exception, status: int) -> Response:
 
 def _origin() -> Origin:
     """The device a client names itself by, if it does."""
-    asked = current.request()
+    asked = request
     device = asked.environ.get("HTTP_DEVICEID", "").strip()
     return Origin(
         device=f"api:{device}" if device else "",

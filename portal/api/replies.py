@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import Response
+from flask import Response, current_app
 
-from portal import current
 from portal.domain.errors import PortalError
 from portal.logs import answered
 
@@ -18,7 +17,7 @@ Words = tuple[str | None, int]
 def reply(body: Json, status: int = 200) -> Response:
     """This body, which the log is told as well."""
     answered(body)
-    response: Response = current.app().json.response(body)  # type: ignore[assignment]
+    response: Response = current_app.json.response(body)  # type: ignore[assignment]
     if status != 200:  # which it has: to set it would spell it anew
         response.status_code = status
     return response

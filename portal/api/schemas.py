@@ -14,7 +14,6 @@ from pydantic import (
     ValidationError,
 )
 
-from portal import current
 from portal.domain.errors import BadInput
 
 
@@ -172,7 +171,7 @@ def has_body() -> bool:
 def query(model: type[Model]) -> Model:
     """The query string as `model`. A parameter given twice is one too many."""
     given = {}
-    for name, values in current.request().args.lists():
+    for name, values in request.args.lists():
         if len(values) > 1:
             raise BadInput
         given[name] = values[0]

@@ -7,9 +7,10 @@ from flask import Flask
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.engine import make_url
 
-from portal import backups, doctor, schema
+from portal import backups, doctor
 from portal.clock import utcnow
 from portal.config import settings
+from portal.db import schema
 from portal.doctor import Level
 from portal.domain import audit, chain, installation, retention
 from portal.domain.errors import PortalError

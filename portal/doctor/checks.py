@@ -9,8 +9,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import schema
 from portal.config import INSTANCE, settings
+from portal.db import engine, schema
 from portal.doctor.findings import Finding, bad, good, warn
 from portal.domain import installation, outbox, worker_tasks
 from portal.extensions import db
@@ -90,8 +90,15 @@ def _counters() -> Finding:
 
 def _database() -> Finding:
     db.session.execute(sa.select(1))
-    path = _file()
-    return good("Database", f"SQLite answers, in {path}." if path else "Postgres answers.")
+    if path := _file():
+        return good("Database", f"SQLite answers, in {path}.")
+    if engine.is_direct(db.session.connection().connection.dbapi_connection):
+        return good("Database", "Postgres answers, directly.")
+    return good(
+        "Database",
+        "Postgres answers. A pooler stands between the portal and Postgres: statements are not "
+        "prepared, and nothing is left behind on a connection, so transaction mode is fine.",
+    )
 
 
 def _migrations() -> Finding:

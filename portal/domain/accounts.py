@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from portal.config import settings
+from portal.db.types import new_id
 from portal.domain import (
     attempts,
     audit,
@@ -40,7 +41,6 @@ from portal.domain.origin import Origin
 from portal.domain.recipient_proofs import NOTHING, Proof
 from portal.domain.sessions import Living
 from portal.extensions import db
-from portal.lookups import LookUp, adopted, entity_of_row
 from portal.models import (
     Account,
     EmailProof,
@@ -51,7 +51,6 @@ from portal.models import (
     Session,
     Surface,
 )
-from portal.models.types import new_id
 
 
 def registration() -> Literal["first", "open", "invite"]:
@@ -279,24 +278,17 @@ def _find_at_device(identity: str, origin: Origin) -> tuple[Account | None, bool
     In one look-up: all that a sign-in asks before the password.
     """
     values = {"key": names.key(identity), "device": origin.place}
-    found = _BY_KEY_AT_DEVICE.first(values)
-    if found is None:
-        return None, False, False
-    is_known, has_passkey, *columns = found
-    return adopted(entity_of_row(Account, columns)), is_known, has_passkey
+    found = db.session.execute(_BY_KEY_AT_DEVICE, values).first()
+    return (None, False, False) if found is None else (*found,)
 
 
 _HAS_KEY = sa.or_(Account.email == sa.bindparam("key"), Account.username_key == sa.bindparam("key"))
 _BY_KEY = sa.select(Account).where(_HAS_KEY)
-_BY_KEY_AT_DEVICE = LookUp(
-    sa.select(
-        sa.exists().where(
-            Session.account_id == Account.id, Session.device == sa.bindparam("device")
-        ),
-        sa.exists().where(Passkey.account_id == Account.id),
-        *Account.__table__.c,
-    ).where(_HAS_KEY)
-)
+_BY_KEY_AT_DEVICE = sa.select(
+    Account,
+    sa.exists().where(Session.account_id == Account.id, Session.device == sa.bindparam("device")),
+    sa.exists().where(Passkey.account_id == Account.id),
+).where(_HAS_KEY)
 
 
 def new(email: str, username: str, password: str, now: datetime) -> Account:

@@ -19,19 +19,18 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from hashlib import sha256
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from limits import RateLimitItemPerHour, RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 
 from portal.config import current_settings
+from portal.db.hot import SESSION, Statement, Transaction
+from portal.domain.counters import CounterStorage, count_at_once, counting
 from portal.domain.errors import LockedOut
 from portal.domain.origin import Origin
-from portal.extensions import db, lockout
-from portal.limits_storage import DatabaseStorage, Limit, at
-from portal.lookups import LookUp
+from portal.extensions import db
 from portal.models import AttemptCounter
-from portal.statements import Statement
 
 MOST_LISTED = 200
 
@@ -55,7 +54,7 @@ class Kind(StrEnum):
                 return "wrong passwords or mailed codes"
 
 
-def reserve(origin: Origin, *, now: datetime) -> None:
+def reserve(origin: Origin, *, now: datetime, tx: Transaction = SESSION) -> None:
     """Count a try of this device; raise `LockedOut` if none is left to it.
 
     The verb has to ask for the `end_of_wait` after that, in one statement with what it looks up:
@@ -64,25 +63,24 @@ def reserve(origin: Origin, *, now: datetime) -> None:
     """
     tries, misses = _limits().tries, _limits().misses[Kind.REDEEMING]
     # Counts nothing yet, but the tries of one address wait here for each other's outcome.
-    counts = [(misses.key_for(origin.address_bucket), misses.expiry, 0)]
+    counts = [(misses.key_for(origin.address_bucket), misses.get_expiry(), 0)]
     if origin.device:
-        counts.insert(0, (tries.key_for(origin.device_digest), tries.expiry, 1))
-    with at(now):
-        hits = cast(DatabaseStorage, lockout.limiter.storage).incr_together(*counts)
-        if origin.device and hits[0] > tries.amount:
-            raise LockedOut(_end(tries, origin.device_digest))
+        counts.insert(0, (tries.key_for(origin.device_digest), tries.get_expiry(), 1))
+    hits = CounterStorage(now, tx).incr_together(*counts)
+    if origin.device and hits[0] > tries.amount:
+        raise LockedOut(_end(tries, origin.device_digest, now, tx))
 
 
-def succeed(origin: Origin) -> None:
+def succeed(origin: Origin, *, tx: Transaction = SESSION) -> None:
     """Give the device its tries back. Its address keeps its misses."""
-    _SUCCEED.rows(over(origin))
+    tx.rows(_SUCCEED, over(origin))
 
 
-def give_back(origin: Origin, *, now: datetime) -> None:
+def give_back(origin: Origin, *, now: datetime, tx: Transaction = SESSION) -> None:
     """Undo `reserve` in a transaction that is to be committed: no code was wrong."""
     tries = _limits().tries
-    with at(now):
-        lockout.limiter.storage.incr(tries.key_for(origin.device_digest), tries.expiry, -1)
+    key = tries.key_for(origin.device_digest)
+    CounterStorage(now, tx).incr(key, tries.get_expiry(), -1)
 
 
 # What `succeed` does, to go along with another statement; `over` are its parameters.
@@ -95,32 +93,31 @@ def over(origin: Origin) -> dict[str, Any]:
     return {"tries": _limits().tries.key_for(origin.device_digest)}
 
 
-def fail(origin: Origin, *, now: datetime) -> int | None:
+def fail(origin: Origin, *, now: datetime, tx: Transaction = SESSION) -> int | None:
     """Count a miss; return the tries left. At none, the lock starts and runs from `now`.
 
     None for an origin without a device: only its address is counted.
     """
-    miss(Kind.REDEEMING, origin, now=now)
+    miss(Kind.REDEEMING, origin, now=now, tx=tx)
     if not origin.device:
         return None
     tries, lock, _ = _limits()
-    with at(now):
-        left = lockout.limiter.get_window_stats(tries.item, origin.device_digest).remaining
-        if not left:
-            lockout.limiter.hit(lock.item, origin.device_digest)
-            lockout.limiter.clear(tries.item, origin.device_digest)
-        return left
+    counters = counting(now, tx)
+    left = counters.get_window_stats(tries, origin.device_digest).remaining
+    if not left:
+        counters.hit(lock, origin.device_digest)
+        counters.clear(tries, origin.device_digest)
+    return left
 
 
-def miss(kind: Kind, origin: Origin, *, now: datetime) -> None:
+def miss(kind: Kind, origin: Origin, *, now: datetime, tx: Transaction = SESSION) -> None:
     """Count a wrong guess against the address; it costs the device no try."""
-    with at(now):
-        lockout.limiter.hit(_limits().misses[kind].item, origin.address_bucket)
+    counting(now, tx).hit(_limits().misses[kind], origin.address_bucket)
 
 
 def require_unlocked(origin: Origin, *, now: datetime) -> None:
     """Raise `LockedOut` if this device, or its address, may not redeem now. Counts nothing."""
-    ((end,),) = _END_OF_WAIT.rows(waiting(Kind.REDEEMING, origin, now=now))
+    ((end,),) = SESSION.rows(_END_OF_WAIT, waiting(Kind.REDEEMING, origin, now=now))
     require_over(end)
 
 
@@ -132,8 +129,7 @@ def require_over(end: float | None) -> None:
 
 def require_address_unlocked(kind: Kind, origin: Origin, *, now: datetime) -> None:
     """Raise `LockedOut` if too many guesses of this kind came from this address."""
-    with at(now):
-        _require(_limits().misses[kind], origin.address_bucket)
+    _require(_limits().misses[kind], origin.address_bucket, now)
 
 
 def end_of_wait() -> sa.ScalarSelect[float | None]:
@@ -164,7 +160,7 @@ def waiting(kind: Kind, origin: Origin, *, now: datetime) -> dict[str, Any]:
     }
 
 
-_END_OF_WAIT = LookUp(sa.select(end_of_wait()))
+_END_OF_WAIT = Statement(sa.select(end_of_wait()))
 
 
 def locked_devices(*, now: datetime) -> int:
@@ -189,24 +185,25 @@ def spent(kind: Kind, *, now: datetime) -> dict[str, datetime]:
     return _full(_limits().misses[kind], now)
 
 
-def unlock(device_digest: str) -> None:
+def unlock(device_digest: str, *, now: datetime) -> None:
     """Give a device its tries back. Takes part in the caller's transaction."""
-    lockout.limiter.clear(_limits().lock.item, device_digest)
-    lockout.limiter.clear(_limits().tries.item, device_digest)
+    counters = counting(now)
+    counters.clear(_limits().lock, device_digest)
+    counters.clear(_limits().tries, device_digest)
 
 
-def forgive(address_bucket: str) -> None:
+def forgive(address_bucket: str, *, now: datetime) -> None:
     """Forget the misses of an address, of every kind. Takes part in the caller's transaction."""
     for misses in _limits().misses.values():
-        lockout.limiter.clear(misses.item, address_bucket)
+        counting(now).clear(misses, address_bucket)
 
 
-def _full(limit: Limit, now: datetime) -> dict[str, datetime]:
+def _full(limit: RateLimitItem, now: datetime) -> dict[str, datetime]:
     """What each counter of a kind that is used up counts for, and when it starts afresh."""
     rows = db.session.execute(
         sa.select(AttemptCounter.key, AttemptCounter.expires_at)
         .where(
-            AttemptCounter.key.startswith(f"{limit.item.namespace}/"),
+            AttemptCounter.key.startswith(f"{limit.namespace}/"),
             AttemptCounter.hits >= limit.amount,
             AttemptCounter.expires_at > now.timestamp(),
         )
@@ -214,7 +211,7 @@ def _full(limit: Limit, now: datetime) -> dict[str, datetime]:
         .limit(MOST_LISTED)
     )
     # A key ends in amount, multiple and granularity; an IPv6 bucket has a slash of its own.
-    prefix = f"{limit.item.namespace}/"
+    prefix = f"{limit.namespace}/"
     named = ((key.removeprefix(prefix).rsplit("/", 3)[0], key, end) for key, end in rows)
     return {
         name: datetime.fromtimestamp(end, UTC)
@@ -241,20 +238,16 @@ class SignIn:
         To evaluate it takes long, and nobody shall wait for that. Raises `LockedOut` if no try is
         left.
         """
-        with at(now):
-            if not self.device_is_known:
-                _require(_limits().misses[Kind.SIGNING_IN], self.origin.address_bucket)
-            if db.session().in_transaction():
-                db.session.commit()
-            storage = cast(DatabaseStorage, lockout.limiter.storage)
-            key = _PASSWORD_TRIES.key_for(self._key)
-            if storage.incr_at_once(key, _PASSWORD_TRIES.expiry) > _PASSWORD_TRIES.amount:
-                raise LockedOut(_end(_PASSWORD_TRIES, self._key))
+        if not self.device_is_known:
+            _require(_limits().misses[Kind.SIGNING_IN], self.origin.address_bucket, now)
+        db.session.commit()
+        key = _PASSWORD_TRIES.key_for(self._key)
+        if count_at_once(key, _PASSWORD_TRIES.get_expiry(), now=now) > _PASSWORD_TRIES.amount:
+            raise LockedOut(_end(_PASSWORD_TRIES, self._key, now))
 
     def succeed(self, *, now: datetime) -> None:
         """Forget the failures of this device, or of the strangers it was one of."""
-        with at(now):
-            lockout.limiter.clear(_PASSWORD_TRIES.item, self._key)
+        counting(now).clear(_PASSWORD_TRIES, self._key)
 
     def fail(self, *, now: datetime) -> None:
         """Count a miss of the address; the try itself is counted already."""
@@ -262,8 +255,7 @@ class SignIn:
 
     def is_spent(self, *, now: datetime) -> bool:
         """Whether no try is left. Counts nothing."""
-        with at(now):
-            return not lockout.limiter.test(_PASSWORD_TRIES.item, self._key)
+        return not counting(now).test(_PASSWORD_TRIES, self._key)
 
     @property
     def _key(self) -> str:
@@ -299,25 +291,25 @@ def _name_key(name: str, device: str) -> str:
     return sha256(f"{name}\n{device}".encode()).hexdigest()
 
 
-_PASSWORD_TRIES = Limit(RateLimitItemPerMinute(10, 30, namespace="password"))
+_PASSWORD_TRIES = RateLimitItemPerMinute(10, 30, namespace="password")
 
 
-def _require(limit: Limit, name: str) -> None:
-    if not lockout.limiter.test(limit.item, name):
-        raise LockedOut(_end(limit, name))
+def _require(limit: RateLimitItem, name: str, now: datetime) -> None:
+    if not counting(now).test(limit, name):
+        raise LockedOut(_end(limit, name, now))
 
 
-def _end(limit: Limit, name: str) -> datetime:
-    window = lockout.limiter.get_window_stats(limit.item, name)
+def _end(limit: RateLimitItem, name: str, now: datetime, tx: Transaction = SESSION) -> datetime:
+    window = counting(now, tx).get_window_stats(limit, name)
     return datetime.fromtimestamp(window.reset_time, UTC)
 
 
 class _Limits(NamedTuple):
     """The tries of a device, the lock that follows them, and the misses of an address by kind."""
 
-    tries: Limit
-    lock: Limit
-    misses: dict[Kind, Limit]
+    tries: RateLimitItem
+    lock: RateLimitItem
+    misses: dict[Kind, RateLimitItem]
 
 
 def _limits() -> _Limits:
@@ -330,7 +322,7 @@ def _limits() -> _Limits:
 @cache  # settings do not change while the portal runs
 def _limits_by(attempts: int, minutes: int, misses_per_hour: int) -> _Limits:
     return _Limits(
-        Limit(RateLimitItemPerMinute(attempts, minutes, namespace="tries")),
-        Limit(RateLimitItemPerMinute(1, minutes, namespace="lock")),
-        {kind: Limit(RateLimitItemPerHour(misses_per_hour, namespace=kind)) for kind in Kind},
+        RateLimitItemPerMinute(attempts, minutes, namespace="tries"),
+        RateLimitItemPerMinute(1, minutes, namespace="lock"),
+        {kind: RateLimitItemPerHour(misses_per_hour, namespace=kind) for kind in Kind},
     )

@@ -12,13 +12,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from portal import transactions
+from portal.db.hot import SESSION, Statement, Transaction
+from portal.db.types import new_id
 from portal.domain import chain
 from portal.domain.origin import NOBODY, Origin
 from portal.extensions import db
 from portal.models import AuditEvent, UnlinkedEvent
-from portal.models.types import new_id
-from portal.statements import Statement
 
 _listeners: set[Callable[[str], None]] = set()
 
@@ -30,11 +29,12 @@ def record(
     origin: Origin = NOBODY,
     actor: UUID | None = None,
     subject: UUID | None = None,
+    tx: Transaction = SESSION,
     **details: Any,
 ) -> None:
     """Append one event. `details` must hold neither secrets nor anything about a person."""
-    _INSERT.rows(event(action, now=now, origin=origin, actor=actor, subject=subject, **details))
-    transactions.on_commit(partial(announce, action))
+    tx.rows(_INSERT, event(action, now=now, origin=origin, actor=actor, subject=subject, **details))
+    tx.on_commit(partial(announce, action))
 
 
 def announce(action: str) -> None:
@@ -72,14 +72,15 @@ def event(
     return {_PARAMETERS[name]: value for name, value in columns.items()}
 
 
+_UNLINKED = UnlinkedEvent.metadata.tables[UnlinkedEvent.__tablename__]
 # Named apart from the columns of other tables, so that an event can go along with their statements.
 _PARAMETERS = {
     column.key: f"event_{column.key}"
-    for column in UnlinkedEvent.__table__.c
-    if column is not UnlinkedEvent.__table__.c.position
+    for column in _UNLINKED.c
+    if column is not _UNLINKED.c.position
 }
 INSERT = (
-    sa.insert(UnlinkedEvent)
+    sa.insert(_UNLINKED)
     .values({name: sa.bindparam(parameter) for name, parameter in _PARAMETERS.items()})
     .inline()
 )

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from limits import RateLimitItemPerMinute
 
 from portal.domain import emails, names
+from portal.domain.counters import counting
 from portal.domain.errors import LockedOut
 from portal.domain.origin import Origin
-from portal.extensions import db, lockout
-from portal.limits_storage import at
+from portal.extensions import db
 from portal.models import Account
 
 _QUESTIONS = RateLimitItemPerMinute(60, namespace="names asked about")
@@ -29,9 +29,9 @@ def is_email_free(email: str, *, origin: Origin, now: datetime) -> bool:
 
 
 def _is_free(taken: sa.ColumnElement[bool], origin: Origin, now: datetime) -> bool:
-    with at(now):
-        if not lockout.limiter.hit(_QUESTIONS, origin.address_bucket):
-            ends = lockout.limiter.get_window_stats(_QUESTIONS, origin.address_bucket).reset_time
-            raise LockedOut(datetime.fromtimestamp(ends, UTC))
+    counters = counting(now)
+    if not counters.hit(_QUESTIONS, origin.address_bucket):
+        ends = counters.get_window_stats(_QUESTIONS, origin.address_bucket).reset_time
+        raise LockedOut(datetime.fromtimestamp(ends, UTC))
     db.session.commit()
     return not db.session.scalar(sa.select(sa.exists().where(taken)))

@@ -17,6 +17,7 @@ from sqlalchemy import CursorResult
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
+from portal.db.types import new_id
 from portal.domain import audit, invitations, totals
 from portal.domain.errors import BadInput, NotFound
 from portal.domain.invitations import Terms
@@ -25,7 +26,6 @@ from portal.domain.origin import Origin
 from portal.domain.staging import Draft, stage
 from portal.extensions import db
 from portal.models import Account, Batch, BatchRow, BatchState, Invitation, Mail, MailState, Role
-from portal.models.types import new_id
 
 __all__ = ["Draft", "stage"]
 

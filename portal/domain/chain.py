@@ -21,7 +21,6 @@ from sqlalchemy.sql.functions import FunctionElement
 from portal.domain import keys
 from portal.extensions import db
 from portal.models import AuditEvent, AuditHead, UnlinkedEvent
-from portal.statements import Statement
 
 LINKED_AT_ONCE = 500
 
@@ -102,22 +101,26 @@ def vouch() -> tuple[int | None, int]:
     return broken, head.number
 
 
-_IS_ANY = Statement(sa.select(sa.exists().where(UnlinkedEvent.position > sa.bindparam("last"))))
+_EVENTS = AuditEvent.metadata.tables[AuditEvent.__tablename__]
+_UNLINKED = UnlinkedEvent.metadata.tables[UnlinkedEvent.__tablename__]
+_IS_ANY = sa.select(sa.exists().where(_UNLINKED.c.position > sa.bindparam("last")))
 # An update even where nothing changes: it locks on both engines.
-_LOCK = Statement(
-    sa.update(AuditHead).values(number=AuditHead.number).returning(AuditHead.number, AuditHead.hash)
+_LOCK = (
+    sa.update(AuditHead)
+    .values(number=AuditHead.number)
+    .returning(AuditHead.number, AuditHead.hash)
+    .execution_options(synchronize_session=False)
 )
-_NEXT = Statement(
-    sa.select(*UnlinkedEvent.__table__.c)
-    .where(UnlinkedEvent.position > sa.bindparam("last"))
-    .order_by(UnlinkedEvent.position)
-    .limit(sa.literal_column(str(LINKED_AT_ONCE), sa.Integer))
+_NEXT = (
+    sa.select(_UNLINKED)
+    .where(_UNLINKED.c.position > sa.bindparam("last"))
+    .order_by(_UNLINKED.c.position)
+    .limit(LINKED_AT_ONCE)
 )
-_COLUMNS = UnlinkedEvent.__table__.c.keys()
-_LINKED_BEFORE = Statement(
+_LINKED_BEFORE = (
     sa.select(AuditEvent.id)
-    .join(UnlinkedEvent, UnlinkedEvent.id == AuditEvent.id)
-    .where(UnlinkedEvent.position.between(sa.bindparam("first"), sa.bindparam("last")))
+    .join(_UNLINKED, _UNLINKED.c.id == AuditEvent.id)
+    .where(_UNLINKED.c.position.between(sa.bindparam("first"), sa.bindparam("last")))
 )
 
 
@@ -151,28 +154,28 @@ def _places() -> Sequence[sa.ColumnElement[Any]]:
 def _appending() -> sa.Insert:
     """Copies events from where they were recorded: cheaper than to insert what was read."""
     position, number, digest, keyed = _places()
-    events, unlinked = AuditEvent.__table__.c, UnlinkedEvent.__table__.c
+    events, unlinked = _EVENTS.c, _UNLINKED.c
     told = [column.key for column in events if column.key in unlinked]
     chosen = sa.select(*(unlinked[name] for name in told), number, digest, keyed)
-    return sa.insert(AuditEvent).from_select(
+    return sa.insert(_EVENTS).from_select(
         [*told, "number", "address_digest", "hash"], chosen.where(unlinked.position == position)
     )
 
 
 def _forgetting() -> sa.Delete:
     position = sa.select(_places()[0])
-    return sa.delete(UnlinkedEvent).where(UnlinkedEvent.position.in_(position))
+    return sa.delete(_UNLINKED).where(_UNLINKED.c.position.in_(position))
 
 
-_APPEND, _FORGET = Statement(_appending()), Statement(_forgetting())
+_APPEND, _FORGET = _appending(), _forgetting()
 
 
 def _links() -> Iterator[int]:
     """Link some, and say how many of those looked at were refused; again, until all were."""
     last = 0
     while _is_any_beyond(last):
-        ((number, previous),) = _LOCK.rows({})
-        rows = [dict(zip(_COLUMNS, row, strict=True)) for row in _NEXT.rows({"last": last})]
+        number, previous = db.session.execute(_LOCK).one()
+        rows = [dict(row) for row in db.session.execute(_NEXT, {"last": last}).mappings()]
         if not rows:  # somebody else has linked them meanwhile
             return
         fit = _fit(rows)
@@ -182,14 +185,13 @@ def _links() -> Iterator[int]:
 
 
 def _is_any_beyond(last: int) -> bool:
-    ((found,),) = _IS_ANY.rows({"last": last})
-    return bool(found)
+    return bool(db.session.scalar(_IS_ANY, {"last": last}))
 
 
 def _fit(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those that the portal recorded, and has not linked before."""
     ends = {"first": rows[0]["position"], "last": rows[-1]["position"]}
-    known = {row[0] for row in _LINKED_BEFORE.rows(ends)}
+    known = set(db.session.scalars(_LINKED_BEFORE, ends))
     fit = []
     for row in rows:
         if row["id"] not in known and _is_sealed(row):
@@ -213,8 +215,8 @@ def _append(rows: Sequence[Mapping[str, Any]], end: End) -> None:
         event = {**row, "number": number, "address_digest": digest}
         previous = _keyed(_content(event, previous))
         places.append([row["position"], number, digest, previous])
-    _APPEND.rows({"places": places})
-    _FORGET.rows({"places": places})
+    db.session.execute(_APPEND, {"places": places})
+    db.session.execute(_FORGET, {"places": places})
     db.session.execute(sa.update(AuditHead).values(number=last + len(rows), hash=previous))
 
 

@@ -9,14 +9,15 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from portal.db import hot
+from portal.db.hot import SESSION, Statement
+from portal.db.types import UTCDateTime
 from portal.domain import audit, proofs
 from portal.domain.attempts import SignIn
 from portal.domain.errors import InvalidCredentials, SessionEnded
 from portal.domain.origin import Origin
 from portal.extensions import db
 from portal.models import Account, Session
-from portal.models.types import UTCDateTime
-from portal.statements import Statement
 
 MOST_WRONG = 10  # passwords within one session
 
@@ -36,7 +37,7 @@ def require_password(
     """
     attempt = SignIn(name_of_tries(account), origin, device_is_known=False)
     attempt.reserve(now=now)
-    if not _COUNT.at_once({"within": session.id}):
+    if not hot.rows(_COUNT, {"within": session.id}):
         _end(session, origin, now)
         raise SessionEnded
     try:
@@ -46,7 +47,7 @@ def require_password(
             _end(session, origin, now)
             raise SessionEnded from error
         raise InvalidCredentials("Your password is not right.") from error
-    _FORGET.rows({"within": session.id})
+    SESSION.rows(_FORGET, {"within": session.id})
 
 
 def name_of_tries(account: Account) -> str:
@@ -76,6 +77,6 @@ def _is_spent(session: Session) -> bool:
 
 
 def _end(session: Session, origin: Origin, now: datetime) -> None:
-    if _END.rows({"within": session.id, "ended": now}):  # of parallel guesses, the first
+    if SESSION.rows(_END, {"within": session.id, "ended": now}):  # of parallel guesses, the first
         audit.record("session.guessed_in", now=now, origin=origin, actor=session.account_id)
     db.session.commit()

@@ -14,12 +14,12 @@ import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from portal.db.hot import Statement, Transaction
+from portal.db.types import new_id
 from portal.domain import codes, keys
 from portal.domain.origin import Origin
 from portal.extensions import db
 from portal.models import Invitation, RefusedGuess, Status
-from portal.models.types import new_id
-from portal.statements import Statement
 
 PURPOSE = "guess seal"
 SYMBOLS = codes.ALPHABET + "U_.+!"  # of our codes, and of those that staff choose or import
@@ -34,7 +34,7 @@ class NearMiss:
     invitation: Invitation
 
 
-def keep(code: str, *, origin: Origin, now: datetime) -> None:
+def keep(code: str, *, origin: Origin, now: datetime, tx: Transaction) -> None:
     """Keep a wrong code, if it could be the slip of a finger. Takes part in the transaction.
 
     Nothing is kept without a device: the desk looks at the guesses of locked devices.
@@ -45,7 +45,8 @@ def keep(code: str, *, origin: Origin, now: datetime) -> None:
     if not codes.SHORTEST_OWN - 1 <= len(form) <= codes.LONGEST_OWN + 1 or not form.isascii():
         return
     row = new_id()
-    _KEEP.rows({"id": row, "device": origin.device_digest, "at": now, "sealed": _seal(form, row)})
+    guess = {"id": row, "device": origin.device_digest, "at": now, "sealed": _seal(form, row)}
+    tx.rows(_KEEP, guess)
 
 
 _KEEP = Statement(sa.insert(RefusedGuess))

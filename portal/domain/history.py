@@ -18,11 +18,11 @@ from itsdangerous.encoding import base64_decode, base64_encode
 from itsdangerous.signer import SigningAlgorithm
 from sqlalchemy.orm import joinedload
 
+from portal.db.types import UTCDateTime
 from portal.domain import codes, keys, totals
 from portal.domain.errors import BadInput
 from portal.extensions import db
 from portal.models import Invitation, Status
-from portal.models.types import UTCDateTime
 
 Found = TypeVar("Found")
 

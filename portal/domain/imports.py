@@ -17,7 +17,16 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from portal import sandbox
-from portal.domain import audit, invitations, letters, previews, recipients, tables, uploads
+from portal.db.types import new_id
+from portal.domain import (
+    audit,
+    invitations,
+    letters,
+    previews,
+    recipients,
+    tables,
+    uploads,
+)
 from portal.domain.errors import DecodersBusy, FileRefused
 from portal.domain.invitations import Terms
 from portal.domain.origin import Origin
@@ -25,7 +34,6 @@ from portal.domain.staging import Draft, stage
 from portal.domain.tabular import Row
 from portal.extensions import db
 from portal.models import Account, Batch, BatchRow, BatchState, BatchUpload
-from portal.models.types import new_id
 
 LARGEST_FILE = 64 * 1024 * 1024  # bytes
 MOST_ROWS = 1_000_000

@@ -14,6 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
+from portal.db import hot
+from portal.db.hot import SESSION, Statement
+from portal.db.types import new_id
 from portal.domain import audit, codes, emails, letters, outbox, reach, sessions, totals
 from portal.domain.errors import (
     BadInput,
@@ -25,10 +28,7 @@ from portal.domain.errors import (
 )
 from portal.domain.origin import NOBODY, Origin
 from portal.extensions import db
-from portal.lookups import entity
 from portal.models import Account, Invitation, IssueReceipt, Letter, Role, Status
-from portal.models.types import new_id
-from portal.statements import Statement
 
 NEW = timedelta(minutes=15)
 
@@ -84,18 +84,18 @@ def issue(
     if own_code:
         _require_free(own_code)
     row = _new_row(own_code or codes.draw(), terms, by, now)
-    invitation = entity(Invitation, row)
+    invitation = hot.entity(Invitation, row)
     values = _issuing(row, by, origin, now)
     try:
         if once or mailed:
-            _ISSUE.rows(values)
+            SESSION.rows(_ISSUE, values)
             if once:
                 _keep_receipt(by, once, invitation)
             if mailed:
                 _queue_mail(invitation, subject, message, now)
             db.session.commit()
         else:  # nothing else takes part in the transaction
-            _ISSUE.at_once(values)
+            hot.rows(_ISSUE, values)
     except IntegrityError as error:
         db.session.rollback()
         if once and (before := _issued_before(by, once)):

@@ -8,12 +8,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from portal.db import hot
+from portal.db.hot import Statement
+from portal.db.types import UTCDateTime, plain_id, plain_time, raw_ids, wire_ids, wire_times
 from portal.domain import codes, history, invitations, totals
 from portal.domain.history import Query
 from portal.extensions import db
-from portal.lookups import LookUp
 from portal.models import Account, Invitation, Role
-from portal.models.types import UTCDateTime, plain_id, plain_time, raw_ids, wire_ids, wire_times
 
 # An invitation as its issuer's programs are told of it: its id, its code (masked if the role it
 # gives is above the issuer's own by now), when it was made, when it ends (or None), its status. All
@@ -44,7 +45,7 @@ def page(query: Query, *, by: Account, now: datetime, number: int | None = None)
         skipped = ((number or 1) - 1) * query.size
         found = db.session.execute(statement.offset(skipped), values).all()
     else:  # what programs ask for most
-        found = _all_own(query.size, backwards, position is not None, roles).rows(values)
+        found = hot.rows(_all_own(query.size, backwards, position is not None, roles), values)
     total = _count(criteria, by) if criteria else _issued(by, found)
     shown, _, has_next = history.page_of(query, list(found), backwards, position)
     rows = _told(shown)
@@ -142,5 +143,7 @@ def _sealed(grantable: tuple[Role, ...]) -> sa.ColumnElement[Any]:
 
 
 @cache  # sizes are few: clients may ask for a hundred at most
-def _all_own(size: int, backwards: bool, from_place: bool, grantable: tuple[Role, ...]) -> LookUp:
-    return LookUp(_own([], size, backwards, from_place, grantable))
+def _all_own(
+    size: int, backwards: bool, from_place: bool, grantable: tuple[Role, ...]
+) -> Statement:
+    return Statement(_own([], size, backwards, from_place, grantable))

@@ -71,7 +71,7 @@ def release_device(device_digest: str, *, by: Account, origin: Origin, now: date
     _require_may_unlock(by)
     if device_digest not in attempts.locked(now=now):
         raise NotFound
-    attempts.unlock(device_digest)
+    attempts.unlock(device_digest, now=now)
     audit.record(
         "device.unlocked", now=now, origin=origin, actor=by.id, released=device_digest[:16]
     )
@@ -83,7 +83,7 @@ def release_address(address_bucket: str, *, by: Account, origin: Origin, now: da
     _require_may_unlock(by)
     if not any(address_bucket in attempts.spent(kind, now=now) for kind in Kind):
         raise NotFound
-    attempts.forgive(address_bucket)
+    attempts.forgive(address_bucket, now=now)
     # The log keeps its details for ever, so it names no address: the same one looks the same.
     name = keys.mac("audit bucket", address_bucket.encode()).hex()[:16]
     audit.record("address.unlocked", now=now, origin=origin, actor=by.id, released=name)

@@ -14,11 +14,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from portal.db.types import new_id
 from portal.domain import codes, keys
 from portal.domain.codes import ALPHABET, LENGTH, NONCE_BYTES
 from portal.extensions import db
 from portal.models import BatchRow, Invitation
-from portal.models.types import new_id
 
 DRAWN_BYTES = 7  # 56 bits, of which a code takes 55
 

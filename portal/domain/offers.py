@@ -7,13 +7,14 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from portal.db import hot
+from portal.db.hot import Statement, Transaction
+from portal.db.types import UTCDateTime, plain_id
 from portal.domain import attempts, codes
 from portal.domain.attempts import Kind
 from portal.domain.errors import CodeRefused, InvitationExpired, InvitationNotOpen, InvitationUsed
 from portal.domain.origin import Origin
-from portal.lookups import LookUp
 from portal.models import Invitation, Redemption, Role, Status
-from portal.models.types import UTCDateTime, plain_id
 
 
 class Offer(NamedTuple):
@@ -75,22 +76,22 @@ class Look(NamedTuple):
     offer: Offer | None
 
 
-def look_up(code: str, *, origin: Origin, now: datetime, reserved: bool = False) -> Look:
-    """A look at `code` from a device; with a try `reserved`, in the transaction that did so."""
+def look_up(code: str, *, origin: Origin, now: datetime, tx: Transaction | None = None) -> Look:
+    """A look at `code` from a device: in the transaction that reserved a try, or else by itself."""
     digests = codes.lookups(code)
-    kind = Kind.REDEEMING if reserved else Kind.LOOKING_UP
+    kind = Kind.REDEEMING if tx else Kind.LOOKING_UP
     values = attempts.waiting(kind, origin, now=now)
     values["device"], values["now"] = origin.device_digest, now
     values |= {f"lookup_{number}": digest for number, digest in enumerate(digests)}
     everything = _everything_about_a_code(len(digests))
-    row = (everything.in_transaction if reserved else everything).first(values)
+    row = tx.first(everything, values) if tx else hot.first(everything, values)
     assert row is not None  # noqa: S101 - whether one has to wait is always answered
     end, redemption, *found = row
     return Look(end, redemption, None if found[0] is None else Offer._make(found))
 
 
 @cache
-def _everything_about_a_code(secrets: int) -> LookUp:
+def _everything_about_a_code(secrets: int) -> Statement:
     """All that a look asks, in one statement; with a digest for each of so many secrets."""
     names = [f"lookup_{number}" for number in range(secrets)]
     digests = [sa.bindparam(name, type_=Invitation.lookup.type) for name in names]
@@ -113,7 +114,7 @@ def _everything_about_a_code(secrets: int) -> LookUp:
         Invitation.recipient,
         Invitation.grants_role,
     ]
-    return LookUp(
+    return Statement(
         sa.select(*columns).select_from(
             wait.outerjoin(Invitation, is_meant).outerjoin(Redemption, is_this_device)
         )

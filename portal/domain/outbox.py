@@ -17,9 +17,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm.attributes import set_committed_value
 
+from portal.db import hot
+from portal.db.hot import Statement
+from portal.db.types import new_id
 from portal.domain.errors import NotFound
 from portal.extensions import db
-from portal.marks import Mark
 from portal.models import (
     Batch,
     Installation,
@@ -28,7 +30,6 @@ from portal.models import (
     MailState,
     Verification,
 )
-from portal.models.types import new_id
 
 LEASE = timedelta(minutes=5)
 PAUSES = [timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 360, 720, 1440)]
@@ -51,8 +52,8 @@ _MAILED = (
     .where(_invitation.c.id == sa.bindparam("about"), _invitation.c.mailed_at.is_(None))
     .values(mailed_at=sa.bindparam("now"))
 )
-_sent = Mark(_SENT)
-_invited = Mark(_SENT, along=[_MAILED])
+_sent = Statement(_SENT)
+_invited = Statement(_SENT, along=[_MAILED])
 
 
 @dataclass(frozen=True)
@@ -157,8 +158,8 @@ def sent(mail: Mail, *, now: datetime) -> None:
     """The server took it. An invitation counts as mailed from its first mail on; a mailed code
     was readable here only for this.
 
-    A mail of a batch is settled by marks, which do not wait for the disk: should the database lose
-    them, that mail is sent once more when its lease runs out.
+    A mail of a batch is settled by an async commit: should the database lose it, that mail is sent
+    once more when its lease runs out.
     """
     if mail.batch_id:
         _sent_in_bulk(mail, now)
@@ -302,10 +303,10 @@ def _lease(
 
 
 def _sent_in_bulk(mail: Mail, now: datetime) -> None:
-    if db.session().in_transaction():
-        db.session.commit()  # marks are made beside it
-    mark = _invited if mail.kind == "invitation" else _sent
-    mark.make({"mail": mail.id, "about": mail.about_id, "now": now})
+    db.session.commit()
+    statement = _invited if mail.kind == "invitation" else _sent
+    with hot.transaction(durable=False) as tx:
+        tx.rows(statement, {"mail": mail.id, "about": mail.about_id, "now": now})
     _note(mail, state=MailState.SENT, settled_at=now, error=None)
 
 

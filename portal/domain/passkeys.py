@@ -19,10 +19,10 @@ from sqlalchemy.orm import joinedload
 
 from portal.config import settings
 from portal.domain import keys, second_factors
+from portal.domain.counters import counting
 from portal.domain.errors import NotFound, PasskeyRefused
 from portal.domain.origin import Origin
-from portal.extensions import db, lockout
-from portal.limits_storage import at
+from portal.extensions import db
 from portal.models import Account, Passkey
 
 MOST = 20  # of one account
@@ -156,8 +156,7 @@ def _answered(challenge: bytes, purpose: str, origin: Origin, now: datetime) -> 
     body, proof = challenge[:-PROOF_BYTES], challenge[-PROOF_BYTES:]
     if not any(compare_digest(each, proof) for each in _proofs(body, purpose, origin)):
         raise PasskeyRefused
-    with at(now):
-        is_first = lockout.limiter.hit(_ANSWERS, body.hex())
+    is_first = counting(now).hit(_ANSWERS, body.hex())
     if not is_first or int.from_bytes(body[NONCE_BYTES:]) < now.timestamp():
         raise PasskeyRefused("That took too long. Please try again.")
     return challenge

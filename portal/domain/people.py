@@ -5,6 +5,7 @@ Who may do so is decided by `departures.may_manage`; only owners give roles.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -156,7 +157,7 @@ def _devices(person: Account) -> list[str]:
 
 
 def _record(
-    action: str, person: Account, by: Account, origin: Origin, now: datetime, **details: str
+    action: str, person: Account, by: Account, origin: Origin, now: datetime, **details: Any
 ) -> None:
     audit.record(action, now=now, origin=origin, actor=by.id, subject=person.id, **details)
     db.session.commit()

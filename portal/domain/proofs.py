@@ -14,7 +14,6 @@ from portal.domain.attempts import SignIn
 from portal.domain.errors import InvalidCredentials
 from portal.extensions import db
 from portal.models import Account
-from portal.statements import Statement
 
 
 def prove(attempt: SignIn, account: Account | None, password: str, now: datetime) -> Account:
@@ -48,17 +47,6 @@ def evaluate(
     return account
 
 
-_HOLD = Statement(
-    sa.update(Account)
-    .where(
-        Account.id == sa.bindparam("held", type_=Account.id.type),
-        Account.password_hash == sa.bindparam("seen"),
-    )
-    .values(password_hash=sa.bindparam("kept"))
-    .returning(Account.deactivated_at)
-)
-
-
 def _hold(account: Account, password: str, replacement: str | None) -> bool:
     """Whether the password that fitted is still the account's own. Part of the transaction.
 
@@ -68,11 +56,15 @@ def _hold(account: Account, password: str, replacement: str | None) -> bool:
     kept = seen = account.password_hash
     if replacement is not None or passwords.is_outdated(seen):
         kept = passwords.hashed(password if replacement is None else replacement)
-    values = {"held": account.id, "seen": seen, "kept": kept}
-    held = _HOLD.first(values)
+    held = db.session.execute(
+        sa.update(Account)
+        .where(Account.id == account.id, Account.password_hash == seen)
+        .values(password_hash=kept)
+        .returning(Account.deactivated_at)
+        .execution_options(synchronize_session=False)
+    ).first()
     if held is None:
         return False
-    (deactivated_at,) = held
     set_committed_value(account, "password_hash", kept)
-    set_committed_value(account, "deactivated_at", deactivated_at)
+    set_committed_value(account, "deactivated_at", held.deactivated_at)
     return True

@@ -14,8 +14,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from portal import transactions
 from portal.config import settings
+from portal.db import hot
+from portal.db.hot import SESSION, Statement, Transaction
+from portal.db.types import UTCDateTime, new_id
 from portal.domain import (
     attempts,
     audit,
@@ -44,7 +46,6 @@ from portal.domain.offers import Offer
 from portal.domain.origin import Origin
 from portal.domain.recipient_proofs import NOTHING, Proof
 from portal.extensions import db
-from portal.lookups import adopted, entity, entity_of_row
 from portal.models import (
     Account,
     EmailProof,
@@ -55,8 +56,6 @@ from portal.models import (
     Session,
     Status,
 )
-from portal.models.types import UTCDateTime, new_id
-from portal.statements import Statement
 
 Used = TypeVar("Used")
 
@@ -106,11 +105,11 @@ def redeem(
     """
     try:
         if proof.code:  # it takes the session to look that up
-            redemption = _redeem(code, origin, now, email, proof)
+            redemption = _redeem(code, SESSION, origin=origin, now=now, email=email, proof=proof)
             db.session.commit()
             return redemption
-        with transactions.short():
-            return _redeem(code, origin, now, email, proof)
+        with hot.transaction() as tx:
+            return _redeem(code, tx, origin=origin, now=now, email=email, proof=proof)
     except RecipientUnproven as unproven:
         recipient_proofs.mail_code(unproven, origin=origin, now=now)
         raise
@@ -126,10 +125,11 @@ def admit(
 ) -> Session:
     """`redeem`, and open the invitee's session in the same transaction. Raises as `redeem` does."""
     try:
-        redemption = adopted(_redeem(code, origin, now, email, proof))
+        redemption = _redeem(code, SESSION, origin=origin, now=now, email=email, proof=proof)
     except RecipientUnproven as unproven:
         recipient_proofs.mail_code(unproven, origin=origin, now=now)
         raise
+    redemption = db.session.merge(redemption, load=False)
     session = sessions.open_for_redemption(redemption, origin=origin, now=now)
     db.session.commit()
     return session
@@ -140,8 +140,8 @@ def require_known(code: str, *, origin: Origin, now: datetime) -> None:
 
     Nothing is used up. Raises `LockedOut`, and `CodeRefused` for a code that nobody was given.
     """
-    _try(code, lambda _offer, _before: None, origin, now)
-    transactions.rollback()  # a code that is known costs no try here
+    _try(code, lambda _offer, _before: None, origin, now, SESSION)
+    db.session.rollback()  # a code that is known costs no try here
 
 
 def enlist(
@@ -166,7 +166,7 @@ def enlist(
             _add(account, offer.grants_role, offer)
             _use_for(account, offer.id, redemption, origin, now)
 
-    _try(code, use, origin, now)
+    _try(code, use, origin, now, SESSION)
 
 
 def enlist_member(code: str, account: Account, *, origin: Origin, now: datetime) -> None:
@@ -191,7 +191,7 @@ def enlist_member(code: str, account: Account, *, origin: Origin, now: datetime)
             _add(account, offer.grants_role or Role.MEMBER, offer)
             _use_for(account, offer.id, redemption, origin, now)
 
-    _try(code, use, origin, now)
+    _try(code, use, origin, now, SESSION)
 
 
 def complete(account: Account, *, origin: Origin, now: datetime) -> None:
@@ -203,7 +203,7 @@ def complete(account: Account, *, origin: Origin, now: datetime) -> None:
     if pending is None:
         return
     db.session.delete(pending)
-    invitation = _as_it_is(pending.invitation_id)
+    invitation = _as_it_is(pending.invitation_id, SESSION)
     before = db.session.scalar(
         sa.select(Redemption.id).where(
             Redemption.invitation_id == invitation.id, Redemption.device == origin.device_digest
@@ -217,22 +217,22 @@ def complete(account: Account, *, origin: Origin, now: datetime) -> None:
 
 
 def _redeem(
-    code: str, origin: Origin, now: datetime, email: str | None, proof: Proof
+    code: str, tx: Transaction, *, origin: Origin, now: datetime, email: str | None, proof: Proof
 ) -> Redemption:
     email = emails.normalise(email) if email else None
 
     def use(offer: Offer, redemption: UUID | None) -> Redemption:
         if redemption is not None:
             # Either a revocation that runs beside us ends our session too, or we see it here.
-            _require_not_over(_as_it_is(offer.id, kept=True), now)
-            return _redemption(redemption)
+            _require_not_over(_as_it_is(offer.id, tx, kept=True), now)
+            return _redemption(redemption, tx)
         offer.require_active()
         if offer.grants_role is not None:
             raise StaffInvitation
         opened_by, _ = recipient_proofs.require(offer, email, proof, origin=origin, now=now)
-        return _take_a_use(offer.id, origin, now, email=opened_by)
+        return _take_a_use(offer.id, origin, now, tx, email=opened_by)
 
-    return _try(code, use, origin, now)
+    return _try(code, use, origin, now, tx)
 
 
 def _add(account: Account, role: Role, offer: Offer) -> None:
@@ -251,56 +251,62 @@ def _use_for(
     if redemption is not None:
         _sign_for(redemption, invitation, account, now)
     else:
-        _take_a_use(invitation, origin, now, account=account)
+        _take_a_use(invitation, origin, now, SESSION, account=account)
 
 
 def _try(
-    code: str, use: Callable[[Offer, UUID | None], Used], origin: Origin, now: datetime
+    code: str,
+    use: Callable[[Offer, UUID | None], Used],
+    origin: Origin,
+    now: datetime,
+    tx: Transaction,
 ) -> Used:
     """Evaluate one try between its reservation and its outcome."""
-    attempts.reserve(origin, now=now)
-    end, before, offer = offers.look_up(code, origin=origin, now=now, reserved=True)
+    attempts.reserve(origin, now=now, tx=tx)
+    end, before, offer = offers.look_up(code, origin=origin, now=now, tx=tx)
     attempts.require_over(end)
     try:
         if offer is None:
-            guesses.keep(code, origin=origin, now=now)
+            guesses.keep(code, origin=origin, now=now, tx=tx)
             raise CodeRefused
         used = use(offer, before)
     except CodeRefused as refusal:
-        _fail(refusal, origin, now)
+        _fail(refusal, origin, now, tx)
     except VerificationRefused:  # a mailed code was wrong: that is counted, and is no try of ours
-        attempts.give_back(origin, now=now)
-        transactions.commit()
+        attempts.give_back(origin, now=now, tx=tx)
+        tx.commit()
         raise
     except PortalError:  # not a wrong code: it costs no try
-        transactions.rollback()
+        tx.rollback()
         raise
     if before is not None:
-        attempts.succeed(origin)
+        attempts.succeed(origin, tx=tx)
     return used
 
 
-def _fail(refusal: CodeRefused, origin: Origin, now: datetime) -> NoReturn:
-    left = attempts.fail(origin, now=now)
-    audit.record("code.refused", now=now, origin=origin, reason=refusal.name, tries_left=left)
+def _fail(refusal: CodeRefused, origin: Origin, now: datetime, tx: Transaction) -> NoReturn:
+    left = attempts.fail(origin, now=now, tx=tx)
+    audit.record(
+        "code.refused", now=now, origin=origin, reason=refusal.name, tries_left=left, tx=tx
+    )
     if left == 0:
-        audit.record("device.locked", now=now, origin=origin)
-    transactions.commit()
+        audit.record("device.locked", now=now, origin=origin, tx=tx)
+    tx.commit()
     if left == 0:
         raise LockedOut(now + timedelta(minutes=settings.lockout_minutes)) from refusal
     refusal.tries_left = left
     raise refusal
 
 
-def _as_it_is(id: UUID, *, kept: bool = False) -> Invitation:
+def _as_it_is(id: UUID, tx: Transaction, *, kept: bool = False) -> Invitation:
     """The invitation as the database has it by now; `kept`, nobody changes it meanwhile."""
-    (row,) = (_KEPT if kept else _NOW).rows({"id": id})
-    return entity_of_row(Invitation, row)
+    (row,) = tx.rows(_KEPT if kept else _NOW, {"id": id})
+    return hot.entity(Invitation, dict(zip(Invitation.__table__.c.keys(), row, strict=True)))
 
 
-def _redemption(id: UUID) -> Redemption:
-    (row,) = _ADMITTED.rows({"id": id})
-    return entity_of_row(Redemption, row)
+def _redemption(id: UUID, tx: Transaction) -> Redemption:
+    (row,) = tx.rows(_ADMITTED, {"id": id})
+    return hot.entity(Redemption, dict(zip(Redemption.__table__.c.keys(), row, strict=True)))
 
 
 def _all_of(table: type[Invitation | Redemption]) -> sa.Select[Any]:
@@ -316,12 +322,13 @@ def _take_a_use(
     invitation: UUID,
     origin: Origin,
     now: datetime,
+    tx: Transaction,
     *,
     email: str | None = None,
     account: Account | None = None,
 ) -> Redemption:
-    if not _TAKE.rows({"taken": invitation, "moment": now}):
-        _explain(invitation, now)
+    if not tx.rows(_TAKE, {"taken": invitation, "moment": now}):
+        _explain(invitation, now, tx)
     admitted = new_id()
     row = {
         "id": admitted,
@@ -341,14 +348,14 @@ def _take_a_use(
         actor=account.id if account else None,
         subject=invitation,
     )
-    _ADMIT.rows(row | attempts.over(origin) | event)
-    transactions.on_commit(partial(audit.announce, "invitation.redeemed"))
-    return entity(Redemption, row)
+    tx.rows(_ADMIT, row | attempts.over(origin) | event)
+    tx.on_commit(partial(audit.announce, "invitation.redeemed"))
+    return hot.entity(Redemption, row)
 
 
 def _sign_for(redemption: UUID, invitation: UUID, account: Account, now: datetime) -> Redemption:
     """Write the account beside the redemption that let its device in."""
-    _require_not_over(_as_it_is(invitation, kept=True), now)
+    _require_not_over(_as_it_is(invitation, SESSION, kept=True), now)
     signed = db.session.execute(
         sa.update(Redemption)
         .where(Redemption.id == redemption, Redemption.account_id.is_(None))
@@ -357,7 +364,7 @@ def _sign_for(redemption: UUID, invitation: UUID, account: Account, now: datetim
     ).first()
     if signed is None:
         raise InvitationUsed
-    return _redemption(redemption)
+    return _redemption(redemption, SESSION)
 
 
 _MOMENT = sa.bindparam("moment", type_=UTCDateTime)
@@ -375,9 +382,9 @@ _TAKE = Statement(
 _ADMIT = Statement(sa.insert(Redemption), along=[attempts.SUCCEED, audit.INSERT])
 
 
-def _explain(invitation: UUID, now: datetime) -> NoReturn:
+def _explain(invitation: UUID, now: datetime, tx: Transaction) -> NoReturn:
     """Say why a use that was there a moment ago is gone."""
-    found = _as_it_is(invitation)
+    found = _as_it_is(invitation, tx)
     _require_not_over(found, now)
     raise InvitationUsed if found.status(now) is Status.USED else CodeRefused
 

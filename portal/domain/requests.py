@@ -14,14 +14,14 @@ from limits import RateLimitItemPerHour
 from sqlalchemy.dialects import postgresql, sqlite
 
 from portal.config import settings
+from portal.db.types import new_id
 from portal.domain import audit, emails, invitations, outbox
+from portal.domain.counters import counting
 from portal.domain.errors import AskedTooOften
 from portal.domain.invitations import Terms
 from portal.domain.origin import Origin
-from portal.extensions import db, lockout
-from portal.limits_storage import at
+from portal.extensions import db
 from portal.models import Account, Invitation, InvitationRequest, RequestState, Status
-from portal.models.types import new_id
 
 _OF_AN_ADDRESS = RateLimitItemPerHour(5, namespace="requests of an address")
 _FOR_A_MAILBOX = RateLimitItemPerHour(3, namespace="requests for a mailbox")
@@ -34,10 +34,10 @@ def ask(*, name: str, email: str, reason: str, origin: Origin, now: datetime) ->
     one mailbox is dropped without a word.
     """
     email = emails.normalise(email)
-    with at(now):
-        if not lockout.limiter.hit(_OF_AN_ADDRESS, origin.address_bucket):
-            raise AskedTooOften
-        is_welcome = lockout.limiter.hit(_FOR_A_MAILBOX, sha256(email.encode()).hexdigest())
+    counters = counting(now)
+    if not counters.hit(_OF_AN_ADDRESS, origin.address_bucket):
+        raise AskedTooOften
+    is_welcome = counters.hit(_FOR_A_MAILBOX, sha256(email.encode()).hexdigest())
     if is_welcome:
         if invited := _open_invitation_for(email, now):
             outbox.queue("invitation", to=email, about=invited.id, now=now)

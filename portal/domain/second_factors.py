@@ -19,7 +19,6 @@ from portal.domain.errors import NotAllowed, SecondFactorDue, SecondFactorRefuse
 from portal.domain.origin import Origin
 from portal.extensions import db
 from portal.models import Account, Installation, Passkey, RecoveryCode, Role
-from portal.statements import Statement
 
 STEP = 30  # seconds a code of the app is shown
 RECOVERY_CODES = 10
@@ -174,17 +173,8 @@ def name_of_tries(account: Account) -> str:
 
 
 def _has_passkey(account: Account) -> bool:
-    ((found,),) = _HAS_PASSKEY.rows({"account": account.id})
-    return bool(found)
-
-
-_HAS_PASSKEY = Statement(
-    sa.select(
-        sa.exists().where(
-            Passkey.account_id == sa.bindparam("account", type_=Passkey.account_id.type)
-        )
-    )
-)
+    found = sa.exists().where(Passkey.account_id == account.id)
+    return bool(db.session.scalar(sa.select(found)))
 
 
 def _has_recovery_codes(account: Account) -> bool:

@@ -6,18 +6,18 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.orm import aliased, joinedload
+from sqlalchemy.orm import joinedload
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.sql.base import ExecutableOption
 
+from portal.db import hot
+from portal.db.hot import Statement
+from portal.db.types import UTCDateTime
 from portal.domain import second_factors
 from portal.domain.errors import NotFound
 from portal.domain.origin import Origin
 from portal.extensions import db
-from portal.lookups import LookUp, entity, entity_of_row
 from portal.models import Account, Redemption, Session, Surface
-from portal.models.types import UTCDateTime
-from portal.statements import Statement
 
 STAFF_IDLE = timedelta(minutes=30)
 STAFF_LONGEST = timedelta(hours=12)
@@ -61,8 +61,9 @@ def open_for_account(
     longest = STAFF_LONGEST if account.role.is_staff else MEMBER_LONGEST
     ends = now + (lasts or longest)
     row = _row(origin, now, ends, account_id=account.id, surface=surface, dialect=dialect)
-    others = {"account": account.id, "device_asked": origin.place, "own": row["id"]}
-    ((was_anywhere, was_here),) = _OPEN_FOR_ACCOUNT.rows(row | others)
+    known = sa.select(_IS_SIGNED_IN, _IS_KNOWN)
+    others = {"account": account.id, "device_asked": origin.place}
+    was_anywhere, was_here = db.session.execute(known, others).one()
     session = _opened(row)
     set_committed_value(session, "account", account)
     return session, was_anywhere and not was_here
@@ -78,7 +79,6 @@ def open_for_redemption(redemption: Redemption, *, origin: Origin, now: datetime
     if living is not None:
         return living
     row = _row(origin, now, now + INVITEE_LONGEST, redemption_id=redemption.id)
-    _OPEN.rows(row)
     session = _opened(row)
     set_committed_value(session, "redemption", redemption)
     return session
@@ -96,11 +96,11 @@ def find_for_program(id: UUID, *, now: datetime) -> Living | None:
     The account is as it is committed, as far as programs ask (`_ASKED_OF_ITS_ACCOUNT`), and belongs
     to no session of the ORM.
     """
-    row = _of_an_account().first({"id": id, "now": now})
+    row = hot.first(_of_an_account(), {"id": id, "now": now})
     if row is None:
         return None
     surface, dialect, last_seen_at, expires_at, *columns = row
-    account = entity_of_row(Account, columns, _ASKED_OF_ITS_ACCOUNT)
+    account = hot.entity(Account, dict(zip(_ASKED_OF_ITS_ACCOUNT, columns, strict=True)))
     return _seen(Living(id, surface, dialect, last_seen_at, expires_at, account), now)
 
 
@@ -111,14 +111,14 @@ _ASKED_OF_ITS_ACCOUNT = (
 
 
 @cache
-def _of_an_account() -> LookUp:
+def _of_an_account() -> Statement:
     named, moment = (
         sa.bindparam("id", type_=Session.id.type),
         sa.bindparam("now", type_=UTCDateTime),
     )
     account = Account.__table__
     columns = [account.c[name] for name in _ASKED_OF_ITS_ACCOUNT]
-    return LookUp(
+    return Statement(
         sa.select(Session.surface, Session.dialect, Session.last_seen_at, Session.expires_at)
         .add_columns(*columns)
         .join(account, Session.account_id == account.c.id)
@@ -235,14 +235,13 @@ def one_of(account: UUID, id: UUID, *, now: datetime) -> Session:
 
 def knows_device(account: UUID, origin: Origin) -> bool:
     """Whether the account ever signed in on this device."""
-    ((found,),) = _IS_KNOWN.rows({"account": account, "device_asked": origin.place})
-    return bool(found)
+    asked = {"account": account, "device_asked": origin.place}
+    return bool(db.session.scalar(sa.select(_IS_KNOWN), asked))
 
 
-_OTHER = aliased(Session)
-_ANYWHERE = _OTHER.account_id == sa.bindparam("account", type_=Session.account_id.type)
-_HERE = sa.and_(_ANYWHERE, _OTHER.device == sa.bindparam("device_asked"))
-_IS_KNOWN = LookUp(sa.select(sa.exists().where(_HERE)))
+_ANYWHERE = Session.account_id == sa.bindparam("account", type_=Session.account_id.type)
+_IS_SIGNED_IN = sa.exists().where(_ANYWHERE)
+_IS_KNOWN = sa.exists().where(_ANYWHERE, Session.device == sa.bindparam("device_asked"))
 
 
 def _row(
@@ -273,20 +272,10 @@ def _row(
 
 
 def _opened(row: dict[str, Any]) -> Session:
-    session = entity(Session, row)
+    session = Session(**row)
     db.session.add(session)
+    db.session.flush()
     return session
-
-
-_OPEN = Statement(sa.insert(Session))
-# The new row is none of those before it, whether or not an engine sees it by then.
-_BEFORE = _OTHER.id != sa.bindparam("own", type_=Session.id.type)
-_OPEN_FOR_ACCOUNT = Statement(
-    sa.insert(Session).returning(
-        sa.exists().where(_ANYWHERE, _BEFORE).label("was_anywhere"),
-        sa.exists().where(_HERE, _BEFORE).label("was_here"),
-    )
-)
 
 
 def _is_idle(session: Session | Living, now: datetime) -> bool:

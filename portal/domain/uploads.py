@@ -5,9 +5,9 @@ from uuid import UUID
 
 from limits import RateLimitItemPerHour
 
+from portal.domain.counters import counting
 from portal.domain.errors import TooManyUploads
-from portal.extensions import db, lockout
-from portal.limits_storage import at
+from portal.extensions import db
 
 PICTURES = RateLimitItemPerHour(30, namespace="pictures of an account")
 IMPORTS = RateLimitItemPerHour(120, namespace="imports of an account")
@@ -15,8 +15,7 @@ IMPORTS = RateLimitItemPerHour(120, namespace="imports of an account")
 
 def count(limit: RateLimitItemPerHour, account: UUID, *, now: datetime) -> None:
     """Count a file before anything is done with it. Commits; raises `TooManyUploads`."""
-    with at(now):
-        is_allowed = lockout.limiter.hit(limit, account.hex)
+    is_allowed = counting(now).hit(limit, account.hex)
     db.session.commit()
     if not is_allowed:
         raise TooManyUploads

@@ -16,14 +16,14 @@ from limits import RateLimitItemPerDay, RateLimitItemPerHour
 from sqlalchemy.orm import joinedload
 
 from portal.config import settings
+from portal.db.types import new_id
 from portal.domain import attempts, audit, codes, keys, outbox, sealing
 from portal.domain.attempts import Kind
+from portal.domain.counters import counting
 from portal.domain.errors import AskedTooOften, NotFound, VerificationRefused
 from portal.domain.origin import Origin
-from portal.extensions import db, lockout
-from portal.limits_storage import at
+from portal.extensions import db
 from portal.models import Account, Invitation, Purpose, Verification
-from portal.models.types import new_id
 
 CODE_LENGTH = 8
 CODE_LASTS = timedelta(minutes=10)
@@ -85,8 +85,7 @@ def hand_out_token(
 
 def may_write_to(email: str, kind: str, *, now: datetime) -> bool:
     """Whether one more mail of this kind to this mailbox is fit; counts it. Part of the verb."""
-    with at(now):
-        return lockout.limiter.hit(_MAILS, kind, sha256(email.encode()).hexdigest())
+    return counting(now).hit(_MAILS, kind, sha256(email.encode()).hexdigest())
 
 
 def require_patience(origin: Origin, *, now: datetime) -> None:
@@ -95,9 +94,8 @@ def require_patience(origin: Origin, *, now: datetime) -> None:
     Takes part in the caller's transaction.
     """
     most = RateLimitItemPerHour(settings.address_misses_per_hour, namespace="mails asked for")
-    with at(now):
-        if not lockout.limiter.hit(most, origin.address_bucket):
-            raise AskedTooOften
+    if not counting(now).hit(most, origin.address_bucket):
+        raise AskedTooOften
 
 
 def confirm(
@@ -248,10 +246,8 @@ def _note_wrong_code(purpose: Purpose, actor: UUID | None, origin: Origin, now: 
 
 def _use_code(subject: _Subject, code: str, now: datetime) -> Verification | None:
     """The row this code uses up, if it is right. The try is counted before it is looked at."""
-    counter = (subject.purpose, subject.name)
-    with at(now):
-        if not lockout.limiter.hit(_WRONG_CODES, *counter):
-            return None
+    if not counting(now).hit(_WRONG_CODES, subject.purpose, subject.name):
+        return None
     if subject.account_id is not None:
         _lock_account(subject.account_id)
     fresh = sa.and_(
@@ -266,8 +262,7 @@ def _use_code(subject: _Subject, code: str, now: datetime) -> Verification | Non
             .execution_options(synchronize_session=False)
         )
         return None
-    with at(now):
-        lockout.limiter.clear(_WRONG_CODES, *counter)
+    counting(now).clear(_WRONG_CODES, subject.purpose, subject.name)
     return used
 
 

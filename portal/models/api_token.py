@@ -8,9 +8,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from portal.db.types import UTCDateTime, new_id, some_of
 from portal.extensions import Base
 from portal.models.account import Account
-from portal.models.types import UTCDateTime, new_id, some_of
 
 
 class Scope(StrEnum):

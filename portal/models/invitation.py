@@ -8,10 +8,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from portal.db.types import UTCDateTime, new_id, one_of
 from portal.extensions import Base
 from portal.models.account import Account, Role
 from portal.models.batch import Batch
-from portal.models.types import UTCDateTime, new_id, one_of
 
 
 class Status(StrEnum):

@@ -7,8 +7,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from portal.db.types import UTCDateTime, new_id, one_of
 from portal.extensions import Base
-from portal.models.types import UTCDateTime, new_id, one_of
 from portal.models.verification import Purpose
 
 

@@ -6,8 +6,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from portal.db.types import UTCDateTime, new_id
 from portal.extensions import Base
-from portal.models.types import UTCDateTime, new_id
 
 
 class RefusedGuess(Base):

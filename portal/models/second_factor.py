@@ -6,9 +6,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from portal.db.types import UTCDateTime, new_id
 from portal.extensions import Base
 from portal.models.account import Account
-from portal.models.types import UTCDateTime, new_id
 
 
 class RecoveryCode(Base):

@@ -7,10 +7,10 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from portal.db.types import UTCDateTime, one_of
 from portal.extensions import Base
 from portal.models.account import Account
 from portal.models.invitation import Redemption
-from portal.models.types import UTCDateTime, one_of
 
 ONE_DEVICE = "dialect = 'mobile' AND revoked_at IS NULL"
 

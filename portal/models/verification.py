@@ -7,10 +7,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from portal.db.types import UTCDateTime, new_id, one_of
 from portal.extensions import Base
 from portal.models.account import Account
 from portal.models.invitation import Invitation
-from portal.models.types import UTCDateTime, new_id, one_of
 
 
 class Purpose(StrEnum):

@@ -6,8 +6,8 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from portal.db.types import UTCDateTime, one_of
 from portal.extensions import Base
-from portal.models.types import UTCDateTime, one_of
 
 
 class TaskKind(StrEnum):

@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
 from portal.config import settings
+from portal.db.types import new_id
 from portal.devices import origin
 from portal.domain import batches, bulk, funnel, history, outbox, reach, worker_tasks
 from portal.domain.errors import BadInput, PortalError
@@ -18,7 +19,6 @@ from portal.forms.batches import BatchForm, BatchListForm, CardsForm
 from portal.forms.invitations import ExtensionForm
 from portal.guards import current_account, staff_required
 from portal.models import Batch, BatchState, Role, TaskKind
-from portal.models.types import new_id
 
 blueprint = Blueprint("batches", __name__, url_prefix="/admin/batches")
 

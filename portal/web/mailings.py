@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from portal import messages
 from portal.clock import utcnow
+from portal.db.types import new_id
 from portal.devices import origin
 from portal.domain import batches, invitations, letters, mailings
 from portal.domain.errors import PortalError
@@ -15,7 +16,6 @@ from portal.domain.letters import Matter
 from portal.forms.invitations import PreviewForm
 from portal.guards import current_account, staff_required
 from portal.models import Batch, Invitation, Role
-from portal.models.types import new_id
 
 blueprint = Blueprint("mailings", __name__, url_prefix="/admin")
 

@@ -13,7 +13,7 @@ from portal import create_app
 from portal.extensions import db
 from tests.api.post import Post, post_of
 from tests.api.programs import Person, Program, admin
-from tests.conftest import make_settings, migrate, postgres_database
+from tests.conftest import database_behind, make_settings, migrate
 from tests.servers import serve
 
 # What lets the documents' own examples run as they stand.
@@ -27,8 +27,8 @@ def shared_database(
     engine: str, tmp_path_factory: pytest.TempPathFactory, testrun_uid: str, worker_id: str
 ) -> Iterator[str]:
     """A database that the tests of the API share, and nobody empties: a portal runs on it."""
-    if engine == "postgres":
-        with postgres_database(f"portal_api_{testrun_uid[:12]}_{worker_id}") as url:
+    if engine != "sqlite":
+        with database_behind(engine, f"portal_api_{testrun_uid[:12]}_{worker_id}") as url:
             yield url
         return
     url = f"sqlite:///{tmp_path_factory.mktemp('api') / 'portal.db'}"

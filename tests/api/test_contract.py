@@ -29,7 +29,7 @@ from tests.api.programs import (
 )
 from tests.servers import serve
 
-pytestmark = pytest.mark.gunicorn
+pytestmark = [pytest.mark.gunicorn, pytest.mark.pooler]
 
 # RFC 3339 with offset, as in the document: "2022-07-18T17:17:34+07:00", with or without a fraction.
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?[+-]\d\d:\d\d")

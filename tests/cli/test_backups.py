@@ -13,7 +13,7 @@ from flask import Flask
 
 from portal import backups, create_app
 from portal.clock import utcnow
-from portal.domain import accounts, audit, chain, installation, redemptions
+from portal.domain import accounts, audit, chain, installation
 from portal.domain.errors import CodeRefused
 from portal.extensions import db
 from tests import factories
@@ -75,7 +75,7 @@ def lets_in(app: Flask, code: str) -> bool:
     """Whether a device gets in with it."""
     with app.app_context():
         try:
-            redemptions.redeem(code, origin=device(), now=utcnow())
+            factories.redeem(code, origin=device(), now=utcnow())
         except CodeRefused:
             return False
         return True

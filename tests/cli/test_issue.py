@@ -9,7 +9,6 @@ from click.testing import Result
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import redemptions
 from portal.extensions import db
 from portal.models import Account, Batch, BatchState, Invitation, Role
 from tests import factories
@@ -35,7 +34,7 @@ def test_one_code_is_printed_grouped_in_fours_and_lets_somebody_in(
 
     [code] = result.output.splitlines()
     assert [len(group) for group in code.split("-")] == [4, 4, 4]
-    assert redemptions.redeem(code, origin=factories.device(), now=utcnow())
+    assert factories.redeem(code, origin=factories.device(), now=utcnow())
     assert db.session.scalars(sa.select(Invitation)).one().label == "From the shell"
 
 

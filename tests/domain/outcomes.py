@@ -8,7 +8,6 @@ import pytest
 
 from portal.domain.errors import PortalError
 from portal.extensions import Base, db
-from portal.lookups import adopted
 
 Refusal = TypeVar("Refusal", bound=PortalError)
 Row = TypeVar("Row", bound=Base)
@@ -26,6 +25,6 @@ def refused(error: type[Refusal]) -> Iterator[pytest.ExceptionInfo[Refusal]]:
 def stored(row: Row) -> Row:
     """The row as it was committed."""
     db.session.rollback()
-    row = row if row in db.session else adopted(row)
+    row = row if row in db.session else db.session.merge(row, load=False)
     db.session.refresh(row)
     return row

@@ -31,14 +31,14 @@ invite_only = pytest.mark.parametrize("settings_changes", [{"admin_registration"
 def guess(origin: Origin, now: datetime = NOW) -> int | None:
     """Redeem a wrong code that is not the last try; return the tries left."""
     with refused(CodeRefused) as refusal:
-        redemptions.redeem("no such code", origin=origin, now=now)
+        factories.redeem("no such code", origin=origin, now=now)
     return refusal.value.tries_left
 
 
 def be_locked_out(origin: Origin, now: datetime = NOW, code: str = "no such code") -> datetime:
     """Redeem a code and be told to wait; return until when."""
     with refused(LockedOut) as refusal:
-        redemptions.redeem(code, origin=origin, now=now)
+        factories.redeem(code, origin=origin, now=now)
     return refusal.value.until
 
 
@@ -86,7 +86,7 @@ def test_a_locked_device_cannot_redeem_a_valid_code_nor_use_it_up() -> None:  # 
     be_locked_out(phone, code=code_of(invited))
 
     assert stored(invited).uses == 0
-    assert redemptions.redeem(code_of(invited), origin=device(), now=NOW)
+    assert factories.redeem(code_of(invited), origin=device(), now=NOW)
 
 
 def test_a_lock_ends_after_thirty_minutes_and_the_count_starts_afresh() -> None:  # case 15
@@ -95,7 +95,7 @@ def test_a_lock_ends_after_thirty_minutes_and_the_count_starts_afresh() -> None:
 
     for locked in (phone, tablet):
         be_locked_out(locked, NOW + HALF_AN_HOUR - SECOND, code)
-    assert redemptions.redeem(code, origin=phone, now=NOW + HALF_AN_HOUR + SECOND)
+    assert factories.redeem(code, origin=phone, now=NOW + HALF_AN_HOUR + SECOND)
     assert guess(tablet, NOW + HALF_AN_HOUR + SECOND) == 2
 
 
@@ -138,7 +138,7 @@ def test_a_success_gives_three_tries_back() -> None:
     phone = device()
     assert [guess(phone), guess(phone)] == [2, 1]
 
-    redemptions.redeem(code, origin=phone, now=NOW)
+    factories.redeem(code, origin=phone, now=NOW)
 
     assert [guess(phone), guess(phone)] == [2, 1]
 
@@ -148,7 +148,7 @@ def test_a_real_code_that_is_not_good_costs_a_try_too() -> None:
     phone, later = device(), NOW + timedelta(days=8)
 
     with refused(InvitationExpired) as refusal:
-        redemptions.redeem(code, origin=phone, now=later)
+        factories.redeem(code, origin=phone, now=later)
 
     assert refusal.value.tries_left == 2
 
@@ -175,7 +175,7 @@ def test_a_device_that_drops_its_cookie_is_still_bound_by_its_address() -> None:
     end = be_locked_out(device(), code=code)
 
     assert end == NOW + timedelta(hours=1)
-    assert redemptions.redeem(code, origin=device(address="192.0.2.2"), now=NOW)
+    assert factories.redeem(code, origin=device(address="192.0.2.2"), now=NOW)
 
 
 @few_misses
@@ -194,7 +194,7 @@ def test_a_success_does_not_forgive_the_address() -> None:  # case 12
         phone = device()
         guess(phone)
         guess(phone)
-        redemptions.redeem(code, origin=phone, now=NOW)
+        factories.redeem(code, origin=phone, now=NOW)
     guess(device())
 
     be_locked_out(device(), code=code)

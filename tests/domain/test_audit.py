@@ -15,7 +15,6 @@ from portal.domain import audit, chain
 from portal.domain.origin import Origin
 from portal.extensions import db
 from portal.models import AuditEvent, AuditHead, UnlinkedEvent
-from portal.statements import Statement
 from tests import factories
 from tests.conftest import columns_of, run_sql
 from tests.domain.outcomes import stored
@@ -338,7 +337,7 @@ def test_more_events_than_are_linked_at_once_are_linked_all_the_same(
         UnlinkedEvent.position > sa.bindparam("last")
     )
     two = some.order_by(UnlinkedEvent.position).limit(2)
-    monkeypatch.setattr(chain, "_NEXT", Statement(two))
+    monkeypatch.setattr(chain, "_NEXT", two)
     for cup in range(5):
         audit.record("tea.poured", now=NOW, cup=cup)
     db.session.commit()

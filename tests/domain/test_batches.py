@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from portal.db.types import new_id
 from portal.domain import batches, chain, codes, redemptions, stories
 from portal.domain.batches import Draft
 from portal.domain.errors import BadInput, CodeRefused, NotAllowed, NotFound
 from portal.domain.invitations import Terms
 from portal.extensions import db
 from portal.models import Account, Batch, BatchRow, BatchState, Invitation, Mail, Role
-from portal.models.types import new_id
 from tests import factories
 from tests.conftest import run_sql
 from tests.factories import NOW, code_of, device, owner, staff
@@ -51,7 +51,7 @@ def test_a_published_batch_is_many_invitations(olivia: Account) -> None:
 
     issued = db.session.scalars(sa.select(Invitation).order_by(Invitation.label)).all()
     assert [(each.label, each.max_uses) for each in issued] == [("One", 1), ("Two", None)]
-    assert redemptions.redeem(code_of(issued[0]), origin=device(), now=NOW).invitation_id
+    assert factories.redeem(code_of(issued[0]), origin=device(), now=NOW).invitation_id
     db.session.refresh(olivia)
     assert olivia.invitations_issued == 2
     assert not db.session.scalars(sa.select(BatchRow)).all()

@@ -7,11 +7,11 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
+from portal.db.types import new_id
 from portal.domain import audit, batches, bulk, codes, funnel, redemptions
 from portal.domain.errors import BadInput, BatchNotIssued, NotAllowed
 from portal.extensions import db
 from portal.models import Account, Batch, Invitation, Role, Status
-from portal.models.types import new_id
 from tests import factories
 from tests.factories import NOW, code_of, device
 
@@ -30,7 +30,7 @@ def guests(olivia: Account) -> Batch:
     """Three codes, the first of which was redeemed."""
     batch = factories.batch(olivia)
     first, *_ = batches.issued(batch.id)
-    redemptions.redeem(code_of(first), origin=device(), now=NOW)
+    factories.redeem(code_of(first), origin=device(), now=NOW)
     return batch
 
 

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from portal.domain import figures, redemptions
+from portal.domain import figures
 from portal.domain.figures import Day
 from portal.extensions import db
 from portal.models import Status
@@ -38,7 +38,7 @@ def test_days_are_days_of_utc_wherever_the_database_is(zone: str) -> None:
     yesterday = factories.invitation(olivia, now=midnight - TICK)
     for moment in (midnight, midnight + DAY - TICK):
         factories.invitation(olivia, now=moment.astimezone(ZoneInfo(zone)))
-    redemptions.redeem(code_of(yesterday), origin=device(), now=NOW)
+    factories.redeem(code_of(yesterday), origin=device(), now=NOW)
     if db.engine.dialect.name == "postgresql":
         run_sql(f"SET TIME ZONE '{zone}'")
 
@@ -58,7 +58,7 @@ def test_only_open_invitations_are_counted_as_expiring() -> None:
     factories.invitation(olivia, starts_at=NOW + DAY / 2, expires_at=NOW + DAY)
     factories.invitation(olivia, now=NOW - DAY, expires_at=NOW)
     spent = factories.invitation(olivia, expires_at=NOW + DAY)
-    redemptions.redeem(code_of(spent), origin=device(), now=NOW)
+    factories.redeem(code_of(spent), origin=device(), now=NOW)
 
     assert figures.count_expiring(DAY, now=NOW) == 1
     assert figures.count_expiring(2 * DAY, now=NOW) == 2

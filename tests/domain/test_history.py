@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from portal.domain import codes, history, listings, redemptions
+from portal.db.types import new_id
+from portal.domain import codes, history, listings
 from portal.domain.errors import BadInput, CodeTaken
 from portal.domain.history import Page, Query
 from portal.extensions import db
 from portal.models import Account, Invitation, Status
-from portal.models.types import new_id
 from tests import factories
 from tests.domain.outcomes import refused, stored
 from tests.factories import NOW, code_of, device
@@ -296,7 +296,7 @@ def test_status_is_the_same_answer_from_the_database_at_any_moment() -> None:
     factories.one_of_each_status()
     olivia = db.session.query(Account).one()
     both = factories.invitation(olivia, starts_at=NOW + DAY, expires_at=NOW + 2 * DAY)
-    redemptions.redeem(code_of(both), origin=device(), now=NOW + DAY)
+    factories.redeem(code_of(both), origin=device(), now=NOW + DAY)
     db.session.expunge_all()
 
     moments = [NOW + day * DAY + tick for day in range(9) for tick in (-TICK, 0 * TICK, TICK)]

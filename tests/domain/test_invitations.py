@@ -369,7 +369,7 @@ def test_an_extended_invitation_opens_again() -> None:
 
     extend(invited, 1)
 
-    assert redemptions.redeem(code_of(invited), origin=device(), now=NOW).at == NOW
+    assert factories.redeem(code_of(invited), origin=device(), now=NOW).at == NOW
 
 
 def test_an_invitation_is_not_extended_into_the_past() -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from portal.domain import audit, codes, guesses, invitations, locks, redemptions
+from portal.domain import audit, codes, guesses, invitations, locks
 from portal.domain.errors import CodeRefused, LockedOut, NotAllowed, NotFound
 from portal.domain.locks import LockedDevice
 from portal.domain.origin import Origin
@@ -31,7 +31,7 @@ def guess(*entered: str, origin: Origin = PHONE) -> None:
     """Enter wrong codes, a second apart."""
     for number, code in enumerate(entered):
         with pytest.raises((CodeRefused, LockedOut)):
-            redemptions.redeem(code, origin=origin, now=NOW + timedelta(seconds=number))
+            factories.redeem(code, origin=origin, now=NOW + timedelta(seconds=number))
 
 
 def the_locked_device(by: Account) -> LockedDevice:
@@ -71,7 +71,7 @@ def test_an_unlocked_device_has_all_its_tries_again(olivia: Account) -> None:
     locks.release_device(PHONE.device_digest, by=olivia, origin=device(), now=NOW)
 
     guess(WRONG, WRONG)
-    assert redemptions.redeem(code_of(party), origin=PHONE, now=NOW)
+    assert factories.redeem(code_of(party), origin=PHONE, now=NOW)
     unlocked = [event for event in audit.latest(9) if event.action == "device.unlocked"]
     assert [event.actor_id for event in unlocked] == [olivia.id]
     assert unlocked[0].details == {"released": PHONE.device_digest[:16]}
@@ -83,13 +83,13 @@ def test_an_unlocked_address_has_its_budget_again(olivia: Account) -> None:
     guess(WRONG, origin=device("one", PHONE.address))
     guess(WRONG, origin=device("two", PHONE.address))
     with refused(LockedOut):
-        redemptions.redeem(code_of(party), origin=PHONE, now=NOW)
+        factories.redeem(code_of(party), origin=PHONE, now=NOW)
     [spent] = locks.addresses(by=olivia, now=NOW)
 
     locks.release_address(spent.bucket, by=olivia, origin=device(), now=NOW)
 
     assert spent.bucket == PHONE.address_bucket
-    assert redemptions.redeem(code_of(party), origin=PHONE, now=NOW)
+    assert factories.redeem(code_of(party), origin=PHONE, now=NOW)
     [event] = [event for event in audit.latest(9) if event.action == "address.unlocked"]
     assert "2001" not in str(event.details)
 
@@ -156,7 +156,7 @@ def test_a_guess_near_a_code_that_is_not_open_is_not_pointed_out(
     if state == "revoked":
         invitations.revoke(party, by=olivia, origin=device(), now=NOW)
     if state == "used":
-        redemptions.redeem(code_of(party), origin=device(), now=NOW)
+        factories.redeem(code_of(party), origin=device(), now=NOW)
     guess(slip(code_of(party)), WRONG, WRONG)
 
     assert the_locked_device(olivia).near_misses == []

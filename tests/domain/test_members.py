@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from portal.domain import accounts, members, redemptions
+from portal.domain import accounts, members
 from portal.domain.errors import (
     AccountTaken,
     AskedTooOften,
@@ -207,7 +207,7 @@ def test_a_staff_code_grants_its_role() -> None:
 def test_whoever_was_let_in_already_makes_one_account_by_that_and_no_more() -> None:
     invited = factories.invitation(factories.owner())
     phone = device()
-    redemptions.redeem(code_of(invited), origin=phone, now=NOW)
+    factories.redeem(code_of(invited), origin=phone, now=NOW)
 
     mia = sign_up(invitation_code=code_of(invited), origin=phone)
 

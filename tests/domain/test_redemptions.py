@@ -48,7 +48,7 @@ def ledger(invited: Invitation) -> int:
 def tries_left(phone: Origin) -> int | None:
     """How many more wrong codes this device would have, asked by using one up."""
     with refused(CodeRefused) as refusal:
-        redemptions.redeem("no such code", origin=phone, now=NOW)
+        factories.redeem("no such code", origin=phone, now=NOW)
     return refusal.value.tries_left
 
 
@@ -56,7 +56,7 @@ def test_a_code_lets_a_device_in_and_uses_one_use() -> None:
     invited = factories.invitation(factories.owner(), max_uses=2)
     phone = device(address="2001:db8::1")
 
-    redemption = redemptions.redeem(code_of(invited), origin=phone, now=NOW)
+    redemption = factories.redeem(code_of(invited), origin=phone, now=NOW)
 
     assert stored(redemption).invitation_id == invited.id
     assert (redemption.device, redemption.at) == (phone.device_digest, NOW)
@@ -68,7 +68,7 @@ def test_letting_a_device_in_is_audited() -> None:
     invited = factories.invitation(factories.owner())
     phone = device()
 
-    redemptions.redeem(code_of(invited), origin=phone, now=NOW)
+    factories.redeem(code_of(invited), origin=phone, now=NOW)
 
     event = audit.about(stored(invited).id)[-1]
     assert (event.action, event.device) == ("invitation.redeemed", phone.device_digest)
@@ -80,15 +80,15 @@ def test_letting_a_device_in_is_audited() -> None:
 def test_a_code_opens_however_it_is_typed(typed: str) -> None:  # case 6
     invited = factories.invitation(factories.owner(), code="Garden Party")
 
-    assert redemptions.redeem(typed, origin=device(), now=NOW).invitation_id == invited.id
+    assert factories.redeem(typed, origin=device(), now=NOW).invitation_id == invited.id
 
 
 def test_a_spent_code_lets_no_other_device_in() -> None:
     invited = factories.invitation(factories.owner())
-    redemptions.redeem(code_of(invited), origin=device(), now=NOW)
+    factories.redeem(code_of(invited), origin=device(), now=NOW)
 
     with refused(InvitationUsed):
-        redemptions.redeem(code_of(invited), origin=device(), now=NOW)
+        factories.redeem(code_of(invited), origin=device(), now=NOW)
 
     assert (stored(invited).uses, ledger(invited)) == (1, 1)
 
@@ -97,7 +97,7 @@ def test_an_expired_code_says_when_it_ended() -> None:
     invited = factories.invitation(factories.owner())
 
     with refused(InvitationExpired) as refusal:
-        redemptions.redeem(code_of(invited), origin=device(), now=NEXT_WEEK)
+        factories.redeem(code_of(invited), origin=device(), now=NEXT_WEEK)
 
     assert refusal.value.expired_at == NEXT_WEEK
     assert stored(invited).uses == 0
@@ -106,7 +106,7 @@ def test_an_expired_code_says_when_it_ended() -> None:
 def test_a_code_is_good_until_the_moment_it_ends() -> None:
     invited = factories.invitation(factories.owner())
 
-    redemptions.redeem(code_of(invited), origin=device(), now=NEXT_WEEK - timedelta(microseconds=1))
+    factories.redeem(code_of(invited), origin=device(), now=NEXT_WEEK - timedelta(microseconds=1))
 
     assert stored(invited).uses == 1
 
@@ -115,10 +115,10 @@ def test_a_code_that_is_not_open_yet_says_when_it_opens() -> None:
     invited = factories.invitation(factories.owner(), starts_at=TOMORROW)
 
     with refused(InvitationNotOpen) as refusal:
-        redemptions.redeem(code_of(invited), origin=device(), now=NOW)
+        factories.redeem(code_of(invited), origin=device(), now=NOW)
 
     assert refusal.value.starts_at == TOMORROW
-    assert redemptions.redeem(code_of(invited), origin=device(), now=TOMORROW)
+    assert factories.redeem(code_of(invited), origin=device(), now=TOMORROW)
 
 
 @pytest.mark.parametrize("verb", [redemptions.redeem, redemptions.admit, redemptions.check])
@@ -137,19 +137,19 @@ def test_a_revoked_code_does_not_know_its_devices_any_more() -> None:
     olivia = factories.owner()
     invited = factories.invitation(olivia)
     phone = device()
-    redemptions.redeem(code_of(invited), origin=phone, now=NOW)
+    factories.redeem(code_of(invited), origin=phone, now=NOW)
     invitations.revoke(invited, by=olivia, origin=device(), now=NOW)
 
     with refused(CodeRefused):
-        redemptions.redeem(code_of(invited), origin=phone, now=NOW)
+        factories.redeem(code_of(invited), origin=phone, now=NOW)
 
 
 def test_the_same_device_again_uses_nothing_up() -> None:  # case 21
     invited = factories.invitation(factories.owner())
     phone = device()
 
-    first = redemptions.redeem(code_of(invited), origin=phone, now=NOW)
-    again = redemptions.redeem(code_of(invited), origin=phone, now=TOMORROW)
+    first = factories.redeem(code_of(invited), origin=phone, now=NOW)
+    again = factories.redeem(code_of(invited), origin=phone, now=TOMORROW)
 
     assert (again.id, again.at) == (first.id, NOW)
     assert (stored(invited).uses, ledger(invited)) == (1, 1)
@@ -170,10 +170,10 @@ def test_the_same_device_again_is_given_the_session_it_has() -> None:  # case 21
 def test_a_returning_device_is_refused_after_the_end() -> None:
     invited = factories.invitation(factories.owner())
     phone = device()
-    redemptions.redeem(code_of(invited), origin=phone, now=NOW)
+    factories.redeem(code_of(invited), origin=phone, now=NOW)
 
     with refused(InvitationExpired):
-        redemptions.redeem(code_of(invited), origin=phone, now=NEXT_WEEK)
+        factories.redeem(code_of(invited), origin=phone, now=NEXT_WEEK)
 
 
 def test_an_invitation_admits_as_many_devices_as_it_says() -> None:
@@ -181,9 +181,9 @@ def test_an_invitation_admits_as_many_devices_as_it_says() -> None:
     phones = [device() for _ in range(3)]
 
     for phone in (*phones, *phones):
-        redemptions.redeem(code_of(invited), origin=phone, now=NOW)
+        factories.redeem(code_of(invited), origin=phone, now=NOW)
     with refused(InvitationUsed):
-        redemptions.redeem(code_of(invited), origin=device(), now=NOW)
+        factories.redeem(code_of(invited), origin=device(), now=NOW)
 
     assert (stored(invited).uses, ledger(invited)) == (3, 3)
 
@@ -192,7 +192,7 @@ def test_an_invitation_without_limit_admits_any_number() -> None:
     invited = factories.invitation(factories.owner(), max_uses=None)
 
     for _ in range(20):
-        redemptions.redeem(code_of(invited), origin=device(), now=NOW)
+        factories.redeem(code_of(invited), origin=device(), now=NOW)
 
     assert (stored(invited).uses, ledger(invited)) == (20, 20)
 
@@ -202,7 +202,7 @@ def test_an_invitation_without_limit_admits_any_number() -> None:
 def test_a_personal_code_opens_for_its_recipient(recipient: str, email: str) -> None:
     invited = factories.invitation(factories.owner(), recipient=recipient)
 
-    redemption = redemptions.redeem(code_of(invited), origin=device(), now=NOW, email=email)
+    redemption = factories.redeem(code_of(invited), origin=device(), now=NOW, email=email)
 
     assert stored(redemption).email == "bob@example.org"
 
@@ -224,7 +224,7 @@ def test_a_domain_that_only_looks_alike_is_refused(recipient: str, email: str) -
     invited = factories.invitation(factories.owner(), recipient=recipient)
 
     with refused(WrongRecipient):
-        redemptions.redeem(code_of(invited), origin=device(), now=NOW, email=email)
+        factories.redeem(code_of(invited), origin=device(), now=NOW, email=email)
 
     assert stored(invited).uses == 0
 
@@ -233,7 +233,7 @@ def test_another_address_of_the_domain_is_not_the_recipient() -> None:
     invited = factories.invitation(factories.owner(), recipient="bob@example.org")
 
     with refused(WrongRecipient):
-        redemptions.redeem(code_of(invited), origin=device(), now=NOW, email="eve@example.org")
+        factories.redeem(code_of(invited), origin=device(), now=NOW, email="eve@example.org")
 
 
 def test_a_missing_recipient_costs_no_try() -> None:
@@ -242,7 +242,7 @@ def test_a_missing_recipient_costs_no_try() -> None:
 
     for _ in range(5):
         with refused(RecipientRequired):
-            redemptions.redeem(code_of(invited), origin=phone, now=NOW)
+            factories.redeem(code_of(invited), origin=phone, now=NOW)
 
     assert tries_left(phone) == 2
     assert stored(invited).uses == 0
@@ -253,7 +253,7 @@ def test_a_wrong_recipient_costs_a_try() -> None:
     phone = device()
 
     with refused(WrongRecipient) as refusal:
-        redemptions.redeem(code_of(invited), origin=phone, now=NOW, email="eve@example.org")
+        factories.redeem(code_of(invited), origin=phone, now=NOW, email="eve@example.org")
 
     assert refusal.value.tries_left == 2
 
@@ -264,7 +264,7 @@ def test_what_is_no_address_is_refused_alike_for_any_code() -> None:
 
     for code in (code_of(invited), "no such code"):
         with refused(InvalidEmail):
-            redemptions.redeem(code, origin=phone, now=NOW, email="x" * 300)
+            factories.redeem(code, origin=phone, now=NOW, email="x" * 300)
 
     assert tries_left(phone) == 2
 
@@ -273,7 +273,7 @@ def test_a_staff_invitation_is_not_used_up_on_the_landing_page() -> None:
     invited = factories.invitation(factories.owner(), grants_role=Role.ADMIN)
     phone = device()
 
-    for verb in (redemptions.redeem, redemptions.admit):
+    for verb in (factories.redeem, redemptions.admit):
         with refused(StaffInvitation):
             verb(code_of(invited), origin=phone, now=NOW)
 
@@ -311,7 +311,7 @@ def test_checking_says_why_a_real_code_is_not_good(
 def test_checking_a_spent_code_says_so_except_to_the_device_it_let_in() -> None:
     invited = factories.invitation(factories.owner())
     phone = device()
-    redemptions.redeem(code_of(invited), origin=phone, now=NOW)
+    factories.redeem(code_of(invited), origin=phone, now=NOW)
     assert stored(invited).uses == 1
 
     assert redemptions.check(code_of(invited), origin=phone, now=NOW).id == invited.id
@@ -333,7 +333,7 @@ def test_a_locked_device_is_not_even_told_of_a_code() -> None:
     phone = device()
     assert [tries_left(phone), tries_left(phone)] == [2, 1]
     with refused(LockedOut):
-        redemptions.redeem("no such code", origin=phone, now=NOW)
+        factories.redeem("no such code", origin=phone, now=NOW)
 
     for verb in (redemptions.check, redemptions.visit, redemptions.redeem, redemptions.admit):
         with refused(LockedOut):

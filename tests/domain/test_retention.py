@@ -179,7 +179,7 @@ def test_counters_go_when_their_window_is_over_and_locks_hold(olivia: Account) -
     locked = device("locked")
     for moment, origin in ((NOW - timedelta(days=1), device()), (NOW, locked)):
         with pytest.raises(CodeRefused):
-            redemptions.redeem("nonsense", origin=origin, now=moment)
+            factories.redeem("nonsense", origin=origin, now=moment)
 
     retention.prune(now=NOW)
 

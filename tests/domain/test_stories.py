@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from portal.domain import invitations, redemptions, stories
+from portal.domain import invitations, stories
 from tests import factories
 from tests.factories import NOW, code_of, device
 
@@ -15,7 +15,7 @@ def test_the_story_of_an_invitation_names_who_did_what_and_in_order() -> None:
     olivia, oscar = factories.owner(), factories.owner(username="oscar")
     invited = factories.invitation(olivia)
     factories.invitation(olivia)
-    redemptions.redeem(code_of(invited), origin=device(), now=NOW)
+    factories.redeem(code_of(invited), origin=device(), now=NOW)
     invitations.revoke(invited, by=oscar, origin=device(), now=NOW)
 
     assert [(entry.event.action, entry.actor) for entry in stories.of_invitation(invited)] == [
@@ -38,7 +38,7 @@ def test_those_an_invitation_let_in_are_listed_first_comers_first() -> None:
     invited = factories.invitation(factories.owner(), max_uses=None)
     phones = [device() for _ in range(3)]
     for hours, phone in enumerate(phones):
-        redemptions.redeem(code_of(invited), origin=phone, now=NOW - timedelta(hours=hours))
+        factories.redeem(code_of(invited), origin=phone, now=NOW - timedelta(hours=hours))
 
     found = stories.redemptions_of(invited)
 

@@ -5,9 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import sqlalchemy as sa
-from flask import Flask
+from flask import Flask, current_app
 
-from portal import current
 from portal.clock import utcnow
 from portal.domain import audit, chain
 from portal.extensions import db
@@ -44,7 +43,7 @@ def _read_at_once(reader: Browser) -> set[int]:
     """How the pages of many readers are answered while there is something to link, and more."""
     pages = [partial(each.visit, "/admin/audit") for each in twins(READERS, reader)]
     with ThreadPoolExecutor(1) as kitchen:
-        poured = kitchen.submit(_pour, current.app())
+        poured = kitchen.submit(_pour, current_app._get_current_object())
         answers = at_once(pages)
         poured.result()
     return {answer.status_code for answer in answers}

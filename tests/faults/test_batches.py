@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import batches, chain, redemptions
+from portal.domain import batches, chain
 from portal.domain.invitations import Terms
 from portal.extensions import db
 from portal.models import Account, Batch, BatchRow, BatchState, Invitation
@@ -89,7 +89,7 @@ def assert_whole(batch: UUID, olivia: Account) -> None:
     db.session.refresh(olivia)
     assert olivia.invitations_issued == SIZE
     first, *_ = batches.issued(batch)
-    assert redemptions.redeem(factories.code_of(first), origin=factories.device(), now=utcnow())
+    assert factories.redeem(factories.code_of(first), origin=factories.device(), now=utcnow())
     assert chain.first_broken_link() is None
 
 
@@ -129,6 +129,7 @@ def test_four_who_go_on_with_a_batch_at_once_issue_it_once(
 
 
 # case 73, with more hands
+@pytest.mark.pooler
 def test_two_workers_issue_a_batch_once(database_url: str, batch: UUID, olivia: Account) -> None:
     with work(database_url), work(database_url):
         wait_until(batch, is_issued)

@@ -67,6 +67,7 @@ def test_a_guess_counts_a_try_and_a_miss_and_nothing_else(client: PageClient) ->
 
 
 # case 8
+@pytest.mark.pooler
 def test_of_fifty_parallel_guesses_of_a_device_three_are_evaluated(serve_portal: Serve) -> None:
     with serve_portal() as url:
         browser = Browser.open(url)

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
 import sqlalchemy as sa
 
 from portal.clock import utcnow
@@ -49,6 +50,7 @@ def states() -> dict[MailState, int]:
     return outbox.counts()
 
 
+@pytest.mark.pooler
 def test_whatever_dies_everybody_gets_one_mail_or_the_same_twice(
     database_url: str, olivia: Account
 ) -> None:

@@ -37,6 +37,7 @@ PATIENT = {"LOCKOUT_ATTEMPTS": "100"}
 
 
 # case 19
+@pytest.mark.pooler
 def test_of_fifty_parallel_redemptions_of_a_single_use_code_one_succeeds(
     serve_portal: Serve, olivia: Account
 ) -> None:

@@ -15,7 +15,7 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy.engine import make_url
 
 from portal import create_app
-from portal.domain import attempts, audit, chain, codes, invitations, redemptions, tokens, totals
+from portal.domain import attempts, audit, chain, codes, invitations, tokens, totals
 from portal.domain.errors import InvitationUsed, LockedOut
 from portal.domain.invitations import Terms
 from portal.domain.origin import Origin
@@ -33,6 +33,7 @@ from portal.models import (
     Session,
     Surface,
 )
+from tests import factories
 from tests.conftest import POSTGRES, columns_of, make_settings
 from tests.domain.outcomes import refused
 from tests.factories import NOW, device
@@ -145,19 +146,19 @@ def former(house: Flask) -> Flask:
 
 # case 79
 def test_codes_are_still_open_and_counts_intact(former: Flask) -> None:
-    assert redemptions.redeem(OPEN, origin=device("second"), now=NOW)
-    assert redemptions.redeem(OPEN, origin=device("first"), now=NOW)
+    assert factories.redeem(OPEN, origin=device("second"), now=NOW)
+    assert factories.redeem(OPEN, origin=device("first"), now=NOW)
     with refused(InvitationUsed):
-        redemptions.redeem(OPEN, origin=device("third"), now=NOW)
+        factories.redeem(OPEN, origin=device("third"), now=NOW)
     with refused(InvitationUsed):
-        redemptions.redeem(SPENT, origin=device("third"), now=NOW)
+        factories.redeem(SPENT, origin=device("third"), now=NOW)
     assert set(db.session.scalars(sa.select(Invitation.uses))) == {1, 2}
 
 
 # case 79
 def test_a_device_that_was_locked_out_is_locked_out(former: Flask) -> None:
     with refused(LockedOut):
-        redemptions.redeem(OPEN, origin=device("locked"), now=NOW)
+        factories.redeem(OPEN, origin=device("locked"), now=NOW)
 
 
 # case 79

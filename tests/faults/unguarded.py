@@ -7,9 +7,8 @@ breaks the promise here. Each naive version pauses between its look and its writ
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +17,9 @@ from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 from sqlalchemy.orm import joinedload
 
-from portal import database
 from portal.clock import utcnow
+from portal.db import engine
+from portal.db.hot import Transaction
 from portal.domain import (
     accounts,
     attempts,
@@ -43,6 +43,7 @@ from portal.domain import (
     sessions,
     verification,
 )
+from portal.domain.counters import counting
 from portal.domain.errors import (
     AccountTaken,
     InvitationRevoked,
@@ -52,8 +53,7 @@ from portal.domain.errors import (
     SignInRequired,
 )
 from portal.domain.origin import Origin
-from portal.extensions import db, lockout
-from portal.limits_storage import at
+from portal.extensions import db
 from portal.models import (
     Account,
     AuditHead,
@@ -67,7 +67,6 @@ from portal.models import (
     Session,
     Verification,
 )
-from portal.statements import Row, Statement
 
 PAUSE = 0.1  # seconds: longer than a password takes to hash on a busy machine
 
@@ -76,17 +75,15 @@ def tries_counted_afterwards() -> None:
     """Look whether a try is left, evaluate, then count."""
     fail = attempts.fail
 
-    def reserve(origin: Origin, *, now: datetime) -> None:
+    def reserve(origin: Origin, *, now: datetime, tx: Transaction) -> None:
         attempts.require_unlocked(origin, now=now)
-        with at(now):
-            if not lockout.limiter.test(attempts._limits().tries.item, origin.device_digest):
-                raise LockedOut(now)
+        if not counting(now, tx).test(attempts._limits().tries, origin.device_digest):
+            raise LockedOut(now)
         time.sleep(PAUSE)
 
-    def count_and_fail(origin: Origin, *, now: datetime) -> int:
-        with at(now):
-            lockout.limiter.hit(attempts._limits().tries.item, origin.device_digest)
-        return fail(origin, now=now)
+    def count_and_fail(origin: Origin, *, now: datetime, tx: Transaction) -> int:
+        counting(now, tx).hit(attempts._limits().tries, origin.device_digest)
+        return fail(origin, now=now, tx=tx)
 
     attempts.reserve = reserve
     attempts.fail = count_and_fail
@@ -96,11 +93,10 @@ def tries_counted_afterwards() -> None:
 def misses_not_reserved() -> None:
     """Look at the budget of the address without making others at this address wait."""
 
-    def reserve(origin: Origin, *, now: datetime) -> None:
+    def reserve(origin: Origin, *, now: datetime, tx: Transaction) -> None:
         attempts.require_unlocked(origin, now=now)
         time.sleep(PAUSE)
-        with at(now):
-            lockout.limiter.hit(attempts._limits().tries.item, origin.device_digest)
+        counting(now, tx).hit(attempts._limits().tries, origin.device_digest)
 
     attempts.reserve = reserve
     _look_only_first()
@@ -113,15 +109,19 @@ def tries_in_memory() -> None:
         def incr_together(self, *counts: tuple[str, int, int]) -> list[int]:
             return [self.incr(*count) for count in counts]
 
-    attempts.lockout = SimpleNamespace(limiter=FixedWindowRateLimiter(Forgetful()))
+    forgetful = Forgetful()
+    attempts.CounterStorage = lambda *_: forgetful
+    attempts.counting = lambda *_: FixedWindowRateLimiter(forgetful)
 
 
 def uses_read_then_written() -> None:
     """Look whether a use is left, then write down one more than was seen."""
 
-    def take(invitation: UUID, origin: Origin, now: datetime, **who: Any) -> Redemption:
-        _let_go()
-        seen = redemptions._as_it_is(invitation)
+    def take(
+        invitation: UUID, origin: Origin, now: datetime, tx: Transaction, **who: Any
+    ) -> Redemption:
+        tx.commit()
+        seen = redemptions._as_it_is(invitation, tx)
         if seen.uses_left == 0:
             raise InvitationUsed
         time.sleep(PAUSE)
@@ -134,8 +134,10 @@ def uses_read_then_written() -> None:
 def revocation_read_once() -> None:
     """Trust what the look-up said about revocation."""
 
-    def take(invitation: UUID, origin: Origin, now: datetime, **who: Any) -> Redemption:
-        _let_go()
+    def take(
+        invitation: UUID, origin: Origin, now: datetime, tx: Transaction, **who: Any
+    ) -> Redemption:
+        tx.commit()
         time.sleep(PAUSE)
         _update(invitation, uses=Invitation.uses + 1)
         return _write_down(invitation, origin, now)
@@ -169,14 +171,14 @@ def submits_side_by_side() -> None:
 
 def chain_end_read_first() -> None:
     """Read where the chain ends, and link behind that."""
-    end = Statement(sa.select(AuditHead.number, AuditHead.hash))
+    append = chain._append
 
-    def read(values: dict[str, Any]) -> Sequence[Row]:
-        found = end.rows(values)
+    def append_late(*values: Any) -> None:
         time.sleep(PAUSE)
-        return found
+        append(*values)
 
-    chain._LOCK = SimpleNamespace(rows=read)
+    chain._LOCK = sa.select(AuditHead.number, AuditHead.hash)
+    chain._append = append_late
 
 
 def owner_read_then_written() -> None:
@@ -422,7 +424,7 @@ def transactions_begin_by_reading() -> None:
         if not cursor.connection.in_transaction:
             cursor.execute("BEGIN DEFERRED")
 
-    database._begin_at_the_first_write = begin
+    engine._begin_at_the_first_write = begin
 
 
 def _look_only_first() -> None:

@@ -12,7 +12,8 @@ from flask import Flask
 
 from portal import worker
 from portal.clock import utcnow
-from portal.domain import accounts, batches, redemptions, worker_tasks
+from portal.db.types import new_id
+from portal.domain import accounts, batches, worker_tasks
 from portal.domain.worker_tasks import Task
 from portal.models import (
     Account,
@@ -24,7 +25,6 @@ from portal.models import (
     Status,
     TaskKind,
 )
-from portal.models.types import new_id
 from tests import factories
 from tests.pages import Page, PageClient, words
 
@@ -133,7 +133,7 @@ def test_the_funnel_tells_what_became_of_them(
     with app.app_context():
         first, *_ = batches.issued(batch)
         code = factories.code_of(first)
-        redemptions.redeem(code, origin=factories.device(), now=utcnow())
+        factories.redeem(code, origin=factories.device(), now=utcnow())
 
     said = alice.page(f"/admin/batches/{batch}").words
 

@@ -7,8 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from portal.clock import utcnow
+from portal.db.types import new_id
 from portal.models import AuditEvent, Invitation, Status
-from portal.models.types import new_id
 from tests.pages import PageClient, words
 from tests.web.conftest import Issue
 

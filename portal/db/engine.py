@@ -1,8 +1,12 @@
-"""How the portal speaks to its database: one manner for each engine.
+"""The engine, and one manner for each kind of database.
 
-Both engines behave alike: a statement sees what is committed when it starts, a transaction
-begins with its first write, and rules hold by constraints and conditional updates, never by a
-read that came before.
+Both behave alike: a statement sees what is committed when it starts, a transaction begins with its
+first write, and rules hold by constraints and conditional updates, never by a read that came
+before.
+
+Nothing outlives a transaction on a connection to Postgres, since a pooler such as PgBouncer may
+give each transaction another server connection: no SET, no advisory lock, no temporary table, and
+prepared statements only where the connection is known to be direct.
 """
 
 import time
@@ -12,7 +16,7 @@ from typing import Any
 
 from flask import Flask
 from sqlalchemy import Dialect, Engine, event
-from sqlalchemy.exc import DisconnectionError, OperationalError
+from sqlalchemy.exc import DisconnectionError
 
 from portal.config import Settings
 from portal.extensions import db
@@ -25,18 +29,20 @@ SQLITE_PRAGMAS = (
 )
 READS = ("SELECT", "PRAGMA", "EXPLAIN")
 REST = 1.0  # seconds a connection may lie idle without being asked whether it lives
+PREPARE_THRESHOLD = 5  # executions after which psycopg prepares a statement; its own default
 
 
 def engine_options(settings: Settings) -> dict[str, Any]:
     """What `create_engine` is told beside the URL."""
+    # An error of the database must not carry its parameters into the log.
     if settings.sqlalchemy_url.startswith("sqlite"):
         return {"hide_parameters": True}
     return {
         "pool_size": 8,
         "max_overflow": 4,
         "pool_timeout": 10,
-        # An error of the database must not carry what was asked of it into the log.
         "hide_parameters": True,
+        "connect_args": {"prepare_threshold": None},
     }
 
 
@@ -47,26 +53,19 @@ def init_app(app: Flask) -> None:
             event.listen(db.engine, "connect", _open_sqlite)
             event.listen(db.engine, "before_cursor_execute", _begin_at_the_first_write)
         else:
+            event.listen(db.engine, "connect", _prepare_if_direct)
             event.listen(db.engine, "checkin", _note_the_time)
             event.listen(db.engine, "checkout", partial(_ping_after_a_rest, db.engine.dialect))
 
 
-def take_write_lock(connection: Connection) -> None:
-    """Begin a transaction of SQLite with its write lock, and wait for it.
+def is_direct(connection: Any) -> bool:
+    """Whether a psycopg connection leads straight to Postgres.
 
-    A transaction that begins by reading and then writes is refused at once ("database is
-    locked") if anyone wrote in between; one that begins with the lock waits its turn.
+    A pooler answers clients with keys of its own to cancel queries by, and so with another process
+    id than that of the server process which runs them.
     """
-    if not connection.in_transaction:
-        connection.execute("BEGIN IMMEDIATE")
-
-
-def let_go() -> None:
-    """Undo what was not committed, even if the database has gone meanwhile."""
-    try:
-        db.session.rollback()
-    except OperationalError:
-        db.session().invalidate()
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return bool(row[0] == connection.info.backend_pid)
 
 
 def _open_sqlite(connection: Connection, _record: object) -> None:
@@ -74,6 +73,12 @@ def _open_sqlite(connection: Connection, _record: object) -> None:
     connection.isolation_level = None
     for pragma in SQLITE_PRAGMAS:
         connection.execute(pragma)
+
+
+def _prepare_if_direct(connection: Any, _record: object) -> None:
+    if is_direct(connection):
+        connection.prepare_threshold = PREPARE_THRESHOLD
+    connection.rollback()
 
 
 def _note_the_time(_connection: object, record: Any) -> None:
@@ -98,5 +103,11 @@ def _begin_at_the_first_write(
     _context: object,
     _many: bool,
 ) -> None:
-    if not statement.lstrip()[:8].upper().startswith(READS):
-        take_write_lock(cursor.connection)
+    """Begin a transaction of SQLite with its write lock, and wait for it.
+
+    A transaction that begins by reading and then writes is refused at once ("database is
+    locked") if anyone wrote in between; one that begins with the lock waits its turn.
+    """
+    is_write = not statement.lstrip()[:8].upper().startswith(READS)
+    if is_write and not cursor.connection.in_transaction:
+        cursor.connection.execute("BEGIN IMMEDIATE")
