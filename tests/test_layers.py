@@ -69,6 +69,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "portal.domain",
         "portal.extensions",
         "portal.models",
+        "portal.ops",
         "portal.schema",
     },
     "portal.startup": {
