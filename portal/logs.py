@@ -89,9 +89,9 @@ def without_messages(
 def hide_values(record: logging.LogRecord) -> bool:
     """A filter that lets each record of a library pass, without what was sent to the portal.
 
-    Warnings quote it, as arguments or in the message itself: of a message that comes without
-    arguments, no more is told than where it was written. So does each line of the server for
-    development.
+    Warnings quote it, and so does each line of the server for development: as arguments, or in the
+    message itself. Of a warning without arguments, no more is told than which exception it is
+    about, or where it was written.
     """
     if record.levelno < logging.WARNING and record.name != SERVER_FOR_DEVELOPMENT:
         return True
@@ -102,9 +102,9 @@ def hide_values(record: logging.LogRecord) -> bool:
             each if isinstance(each, int) else described(each) for each in record.args
         )
     elif record.levelno >= logging.WARNING:
-        error = sys.exc_info()[0]
-        record.msg = f"{Path(record.pathname).stem}.{record.funcName}:{record.lineno}"
-        record.msg += f" {error.__name__}" if error else ""
+        handled = sys.exc_info()[0]
+        place = f"{Path(record.pathname).stem}.{record.funcName}:{record.lineno}"
+        record.msg = handled.__name__ if handled else place
     if record.exc_info and record.exc_info[1]:
         record.exc_text = without_messages(record.exc_info)
     return True

@@ -78,6 +78,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "portal.domain",
         "portal.extensions",
         "portal.models",
+        "portal.ops",
         "portal.schema",
     },
     "portal.startup": {

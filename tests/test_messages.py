@@ -11,7 +11,7 @@ import pytest
 import time_machine
 
 from portal import messages, pictures
-from portal.domain import letters, outbox, refusals
+from portal.domain import letters, outbox, recipient_proofs, refusals
 from portal.domain.errors import BadInput
 from portal.domain.invitations import Terms, issue
 from portal.extensions import db
@@ -88,7 +88,8 @@ def test_the_html_shows_the_code_as_a_picture_of_its_own(olivia: Account) -> Non
     html = sent().get_body(("related", "html"))
     assert html is not None
     (picture,) = [part for part in sent().walk() if part.get_content_type() == "image/png"]
-    link = f"https://invite.example.org/?code={code_of(invitation)}"
+    proof = recipient_proofs.of_link(invitation.id, "ana@example.org")
+    link = f"https://invite.example.org/?code={code_of(invitation)}&proof={proof}"
     assert picture.get_content() == pictures.qr_png(link)
     assert f'src="cid:{picture["Content-ID"].strip("<>")}"' in text(sent(), "html")
 

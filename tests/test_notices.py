@@ -18,24 +18,27 @@ from portal.domain import (
     departures,
     members,
     passkeys,
+    redemptions,
     resets,
     second_factors,
     tokens,
     verification,
 )
+from portal.domain.errors import RecipientUnproven
 from portal.domain.profiles import Profile
 from portal.extensions import db
 from portal.languages import LANGUAGES, WARNINGS
-from portal.models import Account, Mail, MailState, Role, Scope, Session, Verification
+from portal.models import Account, EmailProof, Mail, MailState, Role, Scope, Session, Verification
 from tests import factories
 from tests.authenticators import Authenticator, app_of
-from tests.factories import NOW, PASSWORD, device
+from tests.domain.outcomes import refused
+from tests.factories import NOW, PASSWORD, code_of, device
 from tests.test_mailer import Mailbox, mailbox, server  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.usefixtures("context", "noon")
 
 SITE = "Ana's {7*7} party"
-HARMLESS = ("activation", "new_email", "account_exists")
+HARMLESS = ("activation", "new_email", "account_exists", "recipient")
 GRAVE = ("reset", "email_changed", "second_factor_all_removed", "deactivated", *WARNINGS)
 
 
@@ -74,8 +77,11 @@ def everything_happens(language: str) -> Account:
     olivia = factories.owner()
     mia = factories.newcomer(profile=Profile(language=language))
     mailer.send_due()
-    mia.confirmed_at = NOW
+    mia.confirmed_at, mia.email_proof = NOW, EmailProof.MAIL
     db.session.commit()
+    bound = factories.invitation(olivia, recipient="ana@example.org", language=language)
+    with refused(RecipientUnproven):
+        redemptions.admit(code_of(bound), origin=device(), now=NOW, email="ana@example.org")
     members.sign_up(email=mia.email, password=PASSWORD, origin=device(), now=NOW)
     resets.request("mia", origin=device(), now=NOW)
     for _ in range(2):

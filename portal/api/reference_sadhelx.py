@@ -185,7 +185,13 @@ OPERATIONS = (
         body=AvatarUpload,
         body_type="multipart/form-data",
         sends={"identity": "purnasatria@gmail.com", "avatar": "image file"},
-        refusals=(errors.SignInRequired, errors.BadInput, errors.PictureRefused),
+        refusals=(
+            errors.SignInRequired,
+            errors.BadInput,
+            errors.PictureRefused,
+            errors.TooManyUploads,
+            errors.DecodersBusy,
+        ),
     ),
     _sadhelx(
         "get",

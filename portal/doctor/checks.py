@@ -15,6 +15,7 @@ from portal.doctor.findings import Finding, bad, good, warn
 from portal.domain import installation, outbox, worker_tasks
 from portal.extensions import db
 from portal.models import MailState
+from portal.ops.gunicorn_worker import room_for_connections
 
 PATIENCE = 2.0  # seconds
 STUCK_AFTER = timedelta(minutes=15)
@@ -23,13 +24,14 @@ PRUNED_EVERY = timedelta(days=2)
 OLD_KEY = timedelta(days=730)
 CLOCKS_APART = timedelta(seconds=5)
 MEGABYTE = 1024 * 1024
+CONNECTIONS, FEW_CONNECTIONS = 1000, 500  # of a web process; gunicorn's default is the most
 SCARCE, TIGHT = 200 * MEGABYTE, 1024 * MEGABYTE
 TRY_THE_WORKER = 'Keep "flask --app wsgi outbox run" running beside the server.'
 
 
 def examine(*, now: datetime) -> list[Finding]:
     """Every part in turn. Without a database, only what can be told without one."""
-    findings = [_address(), _counters()]
+    findings = [_address(), _connections(), _counters()]
     try:
         findings += [_database(), _migrations()]
         if schema.is_newest():
@@ -57,6 +59,25 @@ def _address() -> Finding:
             "Set PUBLIC_URL before anybody but you uses the portal.",
         )
     return good("Public address", f"People reach the portal at {settings.base_url}.")
+
+
+def _connections() -> Finding:
+    """How much room there is for clients that do nothing (case 84)."""
+    part = "Slow clients"
+    room = room_for_connections(CONNECTIONS)
+    if room < FEW_CONNECTIONS:
+        return warn(
+            part,
+            f"A web process started like this one has room for {room} connections, because of its "
+            "limit of open files: a crowd of idle clients can push others out.",
+            'Raise that limit (ulimit -n 4096, or "LimitNOFILE=4096" of systemd), or put a proxy '
+            "in front that buffers requests, such as nginx.",
+        )
+    return good(
+        part,
+        f"A web process has room for {room} connections, and lets none that stalls hold a thread. "
+        "A proxy that buffers requests, such as nginx, adds room for thousands.",
+    )
 
 
 def _counters() -> Finding:

@@ -17,12 +17,10 @@ from portal import sandbox
 from portal.domain import audit, picture_structure, uploads
 from portal.domain.errors import NotFound, PictureRefused
 from portal.domain.origin import Origin
-from portal.domain.picture_structure import SIZES
 from portal.extensions import db
 from portal.models import Account, Avatar
 
-__all__ = ["SIZES"]
-
+SIZES = picture_structure.SIZES  # pixels, a side
 CONTENT_TYPE = "image/webp"
 LARGEST_FILE = 5 * 1024 * 1024  # bytes
 LIMITS = sandbox.Limits(memory=512 * 1024**2, processor=5, clock=15, file=0)

@@ -103,7 +103,7 @@ def resend_by_link(token: str, *, now: datetime) -> None:
 
 def say_it_is_there(account: Account, *, now: datetime, dialect: str | None = None) -> None:
     """Tell the owner of a mailbox that it has an account. Takes part in the transaction."""
-    if not account.email_is_proven:
+    if account.confirmed_at is None:
         _send_again(account, now, dialect)
     elif verification.may_write_to(account.email, ALREADY_THERE, now=now):
         outbox.queue(ALREADY_THERE, to=account.email, about=account.id, now=now)

@@ -106,7 +106,8 @@ def test_the_token_is_good_for_a_day(program: Program, member: Account) -> None:
 def test_the_claims_are_those_of_the_document(program: Program, member: Account) -> None:
     claims = verified(program, sign_in(program, member)["token"])
 
-    assert list(claims) == ["email", "exp", "iat", "jti", "name", "sub", "iss", "aud"]
+    fields = ["email", "exp", "iat", "jti", "name", "sub", "iss", "aud"]
+    assert list(claims) == [*fields, "email_verified"]
     assert claims["email"] == member.email
     assert claims["name"] == "Febry Makcik"
     assert claims["sub"] == str(member.id)

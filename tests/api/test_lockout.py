@@ -224,6 +224,56 @@ def test_wrong_passwords_are_locked_in_the_same_words(
     assert answers[10][1].startswith(LOCKED)
 
 
+# case 93
+@pytest.mark.parametrize(
+    ("path", "password", "done"),
+    [
+        ("/usermgmt/signup", "correct horse battery", 201),
+        ("/okami/auth/registration", "Abcdef1!x", 200),
+    ],
+)
+def test_people_with_one_app_behind_one_address_are_not_one_device(
+    app: Flask, path: str, password: str, done: int
+) -> None:
+    with app.app_context():
+        olivia = factories.owner()
+        shared, own = (
+            code_of(factories.invitation(olivia, datetime.now(UTC), max_uses=uses))
+            for uses in (2, 1)
+        )
+
+    def sign_up(name: str, code: str) -> int:
+        person = {"username": name, "email": f"{name}@example.org", "password": password}
+        headers = {"User-Agent": "an app/1.0"}
+        client = FlaskClient(app)
+        answer = client.post(path, json=person | {"invitation_code": code}, headers=headers)
+        return answer.status_code
+
+    assert [sign_up(name, shared) for name in ("ann", "bob", "cara")] == [done, done, 400]
+    assert [sign_up("dan", codes.draw()) for _ in range(4)] == [400] * 4
+    assert sign_up("eve", own) == done
+
+
+# case 13
+@pytest.mark.parametrize("settings_changes", [{"address_misses_per_hour": 5}])
+def test_the_page_the_api_and_signing_up_share_the_budget_of_an_address(
+    app: Flask, client: PageClient, redeem: Redeem
+) -> None:
+    assert client.submit("/", {"code": codes.draw()}).status_code == 422
+    assert "2 chances" in _message(redeem(codes.draw(), "a"))
+    person = {"username": "eve", "email": "eve@example.org", "password": "correct horse battery"}
+    person["confirm_password"] = person["password"]
+    for path in ("/usermgmt/signup", "/usermgmt/signup", "/api/v1/admin/register"):
+        sent = person | {"invitation_code": codes.draw()}
+        if path.endswith("register"):
+            client.post(path, json=person | {"username": "olivia", "email": "olivia@example.org"})
+        assert client.post(path, json=sent).status_code == 400
+
+    assert client.submit("/", {"code": codes.draw()}).status_code == 429
+    assert client.post("/usermgmt/signup", json=sent).status_code == 429
+    assert client.submit("/validation", {"code": codes.draw()}).status_code == 200
+
+
 def _read(text: str) -> timedelta:
     minutes, _, seconds = text.removesuffix("s").rpartition("m")
     return timedelta(minutes=int(minutes or 0), seconds=int(seconds))

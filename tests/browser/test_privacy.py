@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PATIENCE, House, launched, sign_in
@@ -56,3 +57,22 @@ def test_no_page_is_kept_in_the_storage_of_the_browser(house: House) -> None:
         assert issued.code not in kept
         assert "<" not in kept
         assert page.evaluate("document.cookie") == ""
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_link_with_a_code_is_redeemed_and_no_request_carries_its_address(  # case 87
+    house: House, scripts: bool
+) -> None:
+    issued = house.issue()
+    referrers: list[str] = []
+    with launched() as browser:
+        context = browser.new_context(base_url=house.url, java_script_enabled=scripts)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("request", lambda sent: referrers.append(sent.all_headers().get("referer", "")))
+        page.goto(f"/?code={issued.code}")
+        page.get_by_role("button", name="Continue").click()
+        expect(page.get_by_role("heading", name="Welcome")).to_be_visible()
+
+    assert len(referrers) > 3
+    assert not [each for each in referrers if issued.code in each]

@@ -1,5 +1,6 @@
 """The doctor: what is wrong is said, beside what to do about it."""
 
+import resource
 from datetime import timedelta
 from pathlib import Path
 
@@ -48,6 +49,17 @@ def test_of_a_portal_that_is_well_there_is_nothing_to_do(engine: str) -> None:
 def test_whatever_is_not_well_comes_with_advice() -> None:
     for finding in doctor.examine(now=utcnow()):
         assert (finding.level is Level.GOOD) == (finding.advice == "")
+
+
+# case 84
+@pytest.mark.parametrize(("files", "level"), [(256, Level.WARN), (1024, Level.GOOD)])
+def test_little_room_for_connections_is_pointed_out(files: int, level: Level) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, limits[1]))
+    try:
+        assert look("Slow clients").level is level
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 @pytest.mark.parametrize("settings_changes", [{"public_url": "http://invite.example.org"}])

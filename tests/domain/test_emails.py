@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.domain import emails
+from portal.domain import emails, names
 from portal.domain.errors import InvalidEmail
 
 
@@ -21,6 +21,44 @@ from portal.domain.errors import InvalidEmail
 )
 def test_one_address_has_one_form(text: str, address: str) -> None:
     assert emails.normalise(text) == address
+
+
+@pytest.mark.parametrize("text", ["ﬁ@example.org", "ＺＺ@example.org", "x²@example.org", "ﬀ@ﬀ.org"])
+def test_compatibility_characters_before_the_at_sign_are_refused(text: str) -> None:  # case 95
+    with pytest.raises(InvalidEmail, match="plain letters"):
+        emails.normalise(text)
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("BOB@example.org", "bob@example.org"),
+        ("bob@xn--bcher-kva.example", "Bob@BÜCHER.example"),
+        ("bob@XN--BCHER-KVA.example", "bob@bücher.example"),
+        ("bob@BU\u0308CHER.example", "bob@bücher.example"),
+        ("bob@bücher。example", "bob@bücher.example"),
+        ("JOSE\u0301@example.org", "jos\u00e9@example.org"),
+    ],
+)
+def test_what_is_looked_up_has_the_form_of_what_is_stored(
+    typed: str, stored: str
+) -> None:  # case 95
+    assert names.key(typed) == emails.normalise(stored)
+
+
+@given(st.emails() | st.text().map(lambda text: f"{text}@bücher.example"))
+def test_an_address_that_is_stored_is_found(text: str) -> None:  # case 95
+    try:
+        address = emails.normalise(text)
+    except InvalidEmail:
+        return
+
+    assert names.key(address) == address
+
+
+@given(st.text(max_size=300))
+def test_the_key_of_a_name_is_its_own_key(name: str) -> None:
+    assert names.key(names.key(name)) == names.key(name)
 
 
 @given(st.emails())

@@ -5,12 +5,15 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from tests.api.conftest import CONTRACT
 from tests.api.programs import admin
+from tests.factories import PASSWORD
+from tests.pages import Page
 from tests.servers import serve
 
 pytestmark = pytest.mark.gunicorn
@@ -151,3 +154,33 @@ def test_the_threads_of_gunicorn_alone_would_all_wait(database: str) -> None:
 
         with pytest.raises(httpx.TimeoutException):
             portal.answers(SILENT)
+
+
+# case 84
+def test_an_upload_that_stops_is_told_so(database: str) -> None:
+    """It is larger than what the poller keeps, so a thread reads it, and the portal answers."""
+    worker = {"GUNICORN_CMD_ARGS": "--worker-class tests.ops.hasty_worker.BufferingWorker"}
+    with running(database, **worker) as portal, stalling(portal.url) as stall:
+        upload = stall("nothing sent")
+        upload.sendall(
+            b"POST /account/picture HTTP/1.1\r\n"
+            + FORM
+            + b"Content-Length: 3000000\r\nCookie: %s\r\n\r\n" % session_cookie(portal.url)
+            + b"picture="
+            + b"a" * 2_000_000
+        )
+        response = b"".join(iter(lambda: upload.recv(65536), b""))
+
+    assert response.startswith(b"HTTP/1.1 408 ")
+    assert b"That took too long to arrive. Please send it again." in response
+
+
+def session_cookie(url: str) -> bytes:
+    """The cookie of somebody who has just registered."""
+    with httpx.Client(base_url=url, trust_env=False) as browser:
+        name = f"alice{uuid4().hex[:8]}"
+        person = {"username": name, "email": f"{name}@example.org", "code": ""}
+        password = {"password": PASSWORD, "confirmation": PASSWORD}
+        token = Page(browser.get("/register").text).fields["csrf_token"]
+        browser.post("/register", data={"csrf_token": token} | person | password)
+        return f"session={browser.cookies['session']}".encode()

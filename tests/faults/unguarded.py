@@ -314,9 +314,7 @@ def step_read_then_written() -> None:
 def code_read_then_used() -> None:
     """Look for the code, then mark it used."""
 
-    def use(
-        _account: UUID, now: datetime, *conditions: sa.ColumnElement[bool]
-    ) -> Verification | None:
+    def use(now: datetime, *conditions: sa.ColumnElement[bool]) -> Verification | None:
         _let_go()
         found = db.session.scalars(
             sa.select(Verification)

@@ -53,6 +53,7 @@ PAGES = """
     POST /account/email                                      303     303    422    422   422   422
     GET  /account/email/confirmation                         303     303    200    200   200   200
     POST /account/email/confirmation                         303     303    422    422   422   422
+    POST /account/email/proof                                303     303    303    303   303   303
     GET  /account/email/<token>                              404     404    404    404   404   404
     POST /account/email/<token>                              422     422    422    422   422   422
     GET  /account/sessions                                   303     303    200    200   200   200
