@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from portal.models.types import UTCDateTime
+from portal.db.types import UTCDateTime
 
 revision = "0007"
 down_revision = "0006"
