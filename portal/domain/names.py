@@ -33,4 +33,4 @@ def key(name: str) -> str:
     """
     shortened = name[: emails.LONGEST].replace("\0", "\N{REPLACEMENT CHARACTER}").strip()
     compared = emails.canonical(shortened) if "@" in shortened else emails.folded(shortened)
-    return compared[: emails.LONGEST]
+    return compared.strip()[: emails.LONGEST].strip()

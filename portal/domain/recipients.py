@@ -21,6 +21,7 @@ from portal.domain.tabular import TOO_LONG, Row
 from portal.domain.xlsx_reader import Cell
 
 LONGEST_NAME = 120  # characters
+LONGEST_ENTRY = 400  # characters: a name and an address; parsing takes time by the square of them
 MOST_USES = 1_000_000
 LAST_YEAR = 3000
 COLUMNS = ("email", "name", "label", "uses", "expires", "language")
@@ -101,10 +102,13 @@ def listed(text: str) -> str:
 
 
 def _address_and_name(entry: str) -> tuple[str, str]:
-    if not entry.endswith(">"):
+    if not entry.endswith(">") or len(entry) > LONGEST_ENTRY:
         return entry, ""
-    [(name, address)] = getaddresses([entry]) or [("", entry)]
-    return address or entry, name
+    found = getaddresses([entry])
+    if len(found) != 1 or not found[0][1]:
+        return entry, ""
+    [(name, address)] = found
+    return address, name
 
 
 def _columns(row: Row, terms: Terms) -> tuple[dict[int, str], Terms]:
@@ -124,7 +128,7 @@ def _named(names: list[str]) -> dict[int, str]:
 
 def _word(heading: str) -> str:
     """A heading without case, signs, and what stands in brackets."""
-    bare = re.sub(r"\(.*?\)", "", heading.lower())
+    bare = re.sub(r"\([^()]*\)", "", heading.lower())
     return " ".join(re.findall(r"\w+", bare.replace("_", " ")))
 
 

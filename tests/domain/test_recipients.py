@@ -312,3 +312,20 @@ def test_what_is_pasted_is_a_list_or_a_table(
 ) -> None:
     drafts = understood(recipients.listed(pasted).encode())
     assert [(draft.recipient, draft.recipient_name) for draft in drafts] == found
+
+
+# case 71
+@pytest.mark.parametrize("letter", list('(<"@[:\\\t ') + ["a.", "<@a,", "(a)", "a<b@c>"])
+def test_whatever_is_pasted_becomes_a_table(letter: str) -> None:
+    longest = letter * (500_000 // len(letter))
+    entries = "\n".join([letter * 300 + ">"] * 1000)
+
+    for pasted in (longest, longest + ">", entries):
+        assert recipients.listed(pasted) is not None
+
+
+# case 71
+@pytest.mark.parametrize("letter", ["(", "(a", "\\u0130", "_ "])
+def test_a_giant_heading_is_none(letter: str) -> None:
+    [draft] = understood(f"{letter * 40_000};name\n".encode())
+    assert draft.problem

@@ -18,6 +18,10 @@ mailer.LEASE_LEFT = timedelta(0)
 worker.PAUSE = 0.2
 
 
+if os.environ.get("UNGUARDED"):
+    worker_tasks.MOST_DEATHS = 1_000_000
+
+
 def die() -> None:
     """As by the kernel, when memory runs out."""
     os.kill(os.getpid(), signal.SIGKILL)

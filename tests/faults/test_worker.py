@@ -94,6 +94,17 @@ def test_a_batch_that_kills_its_worker_stops_neither_others_nor_mail(
     assert [recipient for recipient, _ in server.taken] == ["ana@example.org"]
 
 
+def test_without_the_guard_the_third_worker_dies_as_well(
+    database_url: str, olivia: Account
+) -> None:
+    batch(olivia, "poison")
+
+    with MailServer().running() as server:
+        for _ in range(3):
+            worker = Worker(database_url, server.url, MURDEROUS, POISON="batch", UNGUARDED="1")
+            assert worker.wait(PATIENCE) < 0
+
+
 @pytest.mark.parametrize("poison", ["import", "reminders", "chain", "retention"])
 def test_whichever_task_kills_its_worker_is_set_aside(
     database_url: str, olivia: Account, poison: str
