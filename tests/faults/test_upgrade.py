@@ -550,9 +550,3 @@ def test_to_go_back_keeps_what_was_mailed_about_accounts(before_proofs: Flask) -
 def _request(email: str, now: datetime) -> None:
     values = {"name": "", "reason": "", "language": "en", "state": RequestState.WAITING}
     write(InvitationRequest, id=new_id(), email=email, created_at=now, **values)
-
-
-def drop_trigger() -> None:
-    """As somebody would who owns the database."""
-    triggers = {"sqlite": "audit_event_unchanged", "postgresql": "audit_event_kept ON audit_event"}
-    db.session.execute(sa.text(f"DROP TRIGGER {triggers[db.engine.dialect.name]}"))
