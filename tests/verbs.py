@@ -43,6 +43,7 @@ VERBS = """
     mailings.resume                 no  yes       none   none      no     no   none    yes
     mailings.show                   no   no         no     no      no     no     no    yes
     mailings.retry                  no   no         no     no      no     no     no    yes
+    worker_tasks.resume_batch       no  yes       none   none      no     no   none    yes
     previews.confirm                no  yes       none   none      no     no   none    yes
     previews.discard                no  yes       none   none      no     no   none    yes
     exports.export                  no  yes        yes    yes      no     no     no    yes
@@ -83,7 +84,9 @@ OTHER_VERBS = {
     "second_factors.require_of_staff": "about accounts",
     "tokens.create_api_token": "about one's own token",
     "tokens.revoke_api_token": "about one's own token",
+    "tokens.revoke_all_of": "about an account's tokens",
     "trail.export": "about the audit log",
+    "worker_tasks.resume": "about a task that is no batch's: owners; `resume_batch` asks",
 }
 
 # Who touches a code, changes an invitation or a batch, or mails a code, and asks no rule itself.
@@ -166,6 +169,7 @@ PAGES = """
     GET  /admin/batches/<uuid:id>/revocation     403  200       404   404    403   404   404   200
     GET  /admin/batches/<uuid:id>/revocation/fragment 403 200   404   404    403   404   404   200
     POST /admin/batches/<uuid:id>/revocation     403  303       404   404    403   404   404   303
+    POST /admin/batches/<uuid:id>/resumption     403  303       404   404    403   404   404   303
     POST /admin/batches/<uuid:id>/mails          403  303       404   404    403   404   404   303
     POST /admin/batches/<uuid:id>/mails/retry    403  303       404   404    403   404   404   303
     POST /admin/batches/<uuid:id>/mails/pause    403  303       404   404    403   404   404   303

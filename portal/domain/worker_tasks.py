@@ -12,7 +12,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from portal.domain import audit
+from portal.domain import audit, reach
 from portal.domain.errors import TaskSetAside
 from portal.domain.origin import Origin
 from portal.extensions import db
@@ -121,6 +121,12 @@ def resume(task: Task, *, by: Account, origin: Origin, now: datetime) -> None:
         "task.resumed", now=now, origin=origin, actor=by.id, subject=subject, task=task.kind
     )
     db.session.commit()
+
+
+def resume_batch(batch: Batch, *, by: Account, origin: Origin, now: datetime) -> None:
+    """`resume` the task of a batch or an import. Raises what `reach.require_may_act` raises."""
+    reach.require_may_act(batch, by=by)
+    resume(task_of(batch), by=by, origin=origin, now=now)
 
 
 def _is(task: Task) -> tuple[sa.ColumnElement[bool], ...]:

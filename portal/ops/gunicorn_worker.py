@@ -21,6 +21,7 @@ import resource
 import socket
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
 from time import monotonic
@@ -171,7 +172,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no t
             sock.patience = PATIENCE if conn.progress is Progress.BODY else HEAD_PATIENCE
         if conn.progress is Progress.BODY and conn.framing.expects_continue:
             conn.framing.expects_continue = False
-            sock.sendall(_CONTINUE)
+            with suppress(OSError):  # broken: it shows when it is read next
+                sock.sendall(_CONTINUE)
         self._wait(conn, EVENT_READ, self._receive)
 
     # --- A thread works on it ---
@@ -279,5 +281,6 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no t
             return
         conn.is_kept_alive = False
         sentence = "The request took too long to arrive. Please send it again."
-        util.write_error(conn.sock, 408, "Request Timeout", sentence)
+        with suppress(OSError):  # broken: it shows in a moment
+            util.write_error(conn.sock, 408, "Request Timeout", sentence)
         self._flush(conn)

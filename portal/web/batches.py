@@ -97,10 +97,11 @@ def progress(id: UUID) -> ResponseReturnValue:
 @staff_required(Role.ADMIN)
 def resume(id: UUID) -> ResponseReturnValue:
     """Let the worker go on with a batch, or an import, that was set aside."""
-    task = worker_tasks.task_of(_batch(id))
-    worker_tasks.resume(task, by=current_account(), origin=origin(), now=utcnow())
+    batch = _batch(id)
+    worker_tasks.resume_batch(batch, by=current_account(), origin=origin(), now=utcnow())
     flash("The worker will try it again.")
-    page = "imports.show" if task.kind is TaskKind.IMPORT else "batches.show"
+    is_import = worker_tasks.task_of(batch).kind is TaskKind.IMPORT
+    page = "imports.show" if is_import else "batches.show"
     return redirect(url_for(page, id=id), 303)
 
 

@@ -107,12 +107,12 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def running(database: Path) -> Iterator[House]:
+def running(database: Path, **settings: str) -> Iterator[House]:
     """A portal over that file, where nobody runs out of tries, and anybody may ask for a code."""
     database_url = f"sqlite:///{database}"
     changes = {"ADDRESS_MISSES_PER_HOUR": "100000", "INVITATION_REQUESTS": "true"}
     # By a name: browsers make no passkeys for a number.
-    with serve(database_url, host="localhost", **changes) as url:
+    with serve(database_url, host="localhost", **changes, **settings) as url:
         app = create_app(make_settings(database_url, public_url=url))
         yield House(url, app)
         with app.app_context():

@@ -20,6 +20,7 @@ from portal.domain import (
     mailings,
     outbox,
     previews,
+    worker_tasks,
 )
 from portal.domain.errors import NotAllowed, NotFound
 from portal.domain.exports import Format, Wanted
@@ -133,6 +134,9 @@ DO: dict[str, Callable[[Target, Account, Act], object]] = {
     "mailings.resume": lambda it, by, at: mailings.resume(it.batch, by=by, **at),
     "mailings.show": lambda it, by, at: mailings.show(it.mail, by=by, **at),
     "mailings.retry": lambda it, by, _: mailings.retry(it.mail, by=by, now=NOW),
+    "worker_tasks.resume_batch": lambda it, by, at: worker_tasks.resume_batch(
+        it.batch, by=by, **at
+    ),
     "previews.confirm": lambda it, by, at: previews.confirm(it.batch, by=by, **at),
     "previews.discard": lambda it, by, at: previews.discard(it.batch, by=by, **at),
     "exports.export": lambda it, by, at: list(exports.export(it.wanted, Format.CSV, by=by, **at)),

@@ -315,7 +315,7 @@ def test_what_is_pasted_is_a_list_or_a_table(
 
 
 # case 71
-@pytest.mark.parametrize("letter", list('(<"@[:\\\t ') + ["a.", "<@a,", "(a)", "a<b@c>"])
+@pytest.mark.parametrize("letter", [*'(<"@[:\\\t ', "a.", "<@a,", "(a)", "a<b@c>"])
 def test_whatever_is_pasted_becomes_a_table(letter: str) -> None:
     longest = letter * (500_000 // len(letter))
     entries = "\n".join([letter * 300 + ">"] * 1000)
@@ -325,7 +325,7 @@ def test_whatever_is_pasted_becomes_a_table(letter: str) -> None:
 
 
 # case 71
-@pytest.mark.parametrize("letter", ["(", "(a", "\\u0130", "_ "])
-def test_a_giant_heading_is_none(letter: str) -> None:
-    [draft] = understood(f"{letter * 40_000};name\n".encode())
-    assert draft.problem
+@pytest.mark.parametrize("letter", ["(", "(a", "_ "])
+def test_a_giant_heading_means_nothing(letter: str) -> None:
+    [draft] = understood(f"{letter * 30_000},email\n,ana@example.org\n".encode())
+    assert draft.recipient == "ana@example.org"

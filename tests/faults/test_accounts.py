@@ -2,6 +2,7 @@
 
 from functools import partial
 from itertools import count
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -10,15 +11,17 @@ from httpx import Response
 from portal.clock import utcnow
 from portal.domain import chain, verification
 from portal.extensions import db
-from portal.models import Account, AttemptCounter, AuditEvent, Purpose
+from portal.models import Account, AttemptCounter, AuditEvent, Invitation, Purpose
 from tests import factories
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, code_of
 from tests.faults.attack import (
     Browser,
     at_once,
     browsers,
+    ledger,
     must_break,
     statuses,
+    uses,
     without_constraint,
 )
 from tests.faults.conftest import Serve
@@ -27,6 +30,7 @@ pytestmark = [pytest.mark.gunicorn, pytest.mark.usefixtures("context")]
 
 TWELVE = 12
 EMAIL = "mia@example.org"
+NO_MAIL_SERVER = "smtp://127.0.0.1:9"  # set, so that addresses are proven; nothing is sent
 
 
 # case 23
@@ -84,6 +88,36 @@ def test_looking_at_a_code_before_using_it_up_would_let_several_use_it(
             before = _activations()
             _activate([device.twin() for device in devices], _new_code(mia))
             return _activations() - before > 1
+
+        must_break(attack)
+
+
+# case 24
+def test_of_parallel_guests_with_one_mailed_code_one_is_let_in(serve_portal: Serve) -> None:
+    invited = factories.invitation(
+        factories.owner(utcnow()), utcnow(), recipient="@example.org", max_uses=None
+    )
+    with serve_portal(MAIL_URL=NO_MAIL_SERVER) as url:
+        answers = _come_by_mailed_code(browsers(TWELVE, url), invited)
+
+    assert statuses(answers) == {303: 1, 422: TWELVE - 1}
+    assert (uses(invited.id), ledger(invited.id)) == (1, 1)
+
+
+# case 24, its control
+def test_looking_at_a_guests_code_before_using_it_up_would_let_several_in(
+    serve_unguarded: Serve,
+) -> None:
+    invited = factories.invitation(
+        factories.owner(utcnow()), utcnow(), recipient="@example.org", max_uses=None
+    )
+    naive = {"UNGUARDED": "code_read_then_used", "MAIL_URL": NO_MAIL_SERVER}
+    with serve_unguarded(**naive) as url:
+
+        def attack() -> bool:
+            before = uses(invited.id)
+            _come_by_mailed_code(browsers(TWELVE, url), invited)
+            return uses(invited.id) - before > 1
 
         must_break(attack)
 
@@ -173,6 +207,16 @@ def _activate(devices: list[Browser], code: str = "") -> list[Response]:
     return at_once(
         [partial(device.submit, "/activation", identity=EMAIL, code=code) for device in devices]
     )
+
+
+def _come_by_mailed_code(devices: list[Browser], invited: Invitation) -> list[Response]:
+    """One asks for a code, and all come with it."""
+    fields = {"code": code_of(invited), "email": f"{uuid4().hex}@example.org"}
+    assert devices[0].submit("/", **fields).status_code == 422
+    db.session.rollback()
+    fields["mailed_code"], _ = factories.sent_to(fields["email"])
+    db.session.rollback()
+    return at_once([partial(device.submit, "/", **fields) for device in devices])
 
 
 def _new_code(account: Account) -> str:

@@ -15,10 +15,21 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy.engine import make_url
 
 from portal import create_app
-from portal.domain import attempts, audit, chain, codes, invitations, tokens, totals
+from portal.domain import (
+    accounts,
+    attempts,
+    audit,
+    chain,
+    codes,
+    invitations,
+    members,
+    tokens,
+    totals,
+    verification,
+)
 from portal.domain.errors import InvitationUsed, LockedOut
 from portal.domain.invitations import Terms
-from portal.domain.origin import Origin
+from portal.domain.origin import COMMAND_LINE, Origin
 from portal.extensions import Base, db
 from portal.models import (
     Account,
@@ -26,13 +37,22 @@ from portal.models import (
     AttemptCounter,
     AuditEvent,
     AuditHead,
+    EmailProof,
+    Installation,
     Invitation,
+    InvitationRequest,
+    Mail,
+    MailRefusal,
+    Purpose,
     Redemption,
+    RequestState,
     Role,
     Scope,
     Session,
     Surface,
+    Verification,
 )
+from portal.models.types import new_id
 from tests import factories
 from tests.conftest import POSTGRES, columns_of, make_settings
 from tests.domain.outcomes import refused
@@ -41,6 +61,8 @@ from tests.factories import NOW, device
 FORMER = "0001"  # the tables of the previous release
 BEFORE_SCOPES = "0005"
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+CLI = COMMAND_LINE.device_digest
+LOSERS = ("squatter", "second")  # whose address was another's in its one form
 OPEN, SPENT = "K7QM4TXB9RW0", "ABCD1234EFG0"
 
 
@@ -357,3 +379,173 @@ def drop_trigger() -> None:
     """As somebody would who owns the database."""
     triggers = {"sqlite": "audit_event_unchanged", "postgresql": "audit_event_kept ON audit_event"}
     db.session.execute(sa.text(f"DROP TRIGGER {triggers[db.engine.dialect.name]}"))
+
+
+# --- E-mails: who proved theirs, and one form of each ---
+
+
+def _account(name: str, email: str, *, minutes: int = 0, **values: Any) -> UUID:
+    """Somebody whose e-mail counted as confirmed."""
+    made = NOW + timedelta(minutes=minutes)
+    row = {
+        "id": uuid4(),
+        "serial": minutes + 100,
+        "email": email,
+        "username": name,
+        "username_key": name,
+        "password_hash": "",
+        "role": Role.ADMIN,
+        "created_at": made,
+        "confirmed_at": made,
+        "invitations_issued": 0,
+        "failed_sign_ins": 0,
+        "first_name": "",
+        "last_name": "",
+        "language": "en",
+    }
+    write(Account, **(row | values))
+    return row["id"]
+
+
+def _event(action: str, about: UUID, *, device: str = "") -> None:
+    """What happened to an account, in the log."""
+    number = db.session.scalar(sa.text("SELECT count(*) FROM audit_event")) or 0
+    values = {"number": number + 1, "at": NOW, "action": action, "subject_id": about}
+    write(AuditEvent, **values, device=device or None, address_digest="", details={}, hash="")
+
+
+def _proofs() -> dict[str, str | None]:
+    found = db.session.execute(sa.select(Account.username, Account.email_proof))
+    return dict(found.all())
+
+
+@pytest.fixture
+def before_proofs(house: Flask) -> Flask:
+    """The tables as they were before e-mails were proven."""
+    upgrade(revision="0005")
+    return house
+
+
+# case 88
+def test_an_email_counts_as_proven_only_where_the_log_says_so(before_proofs: Flask) -> None:
+    db.session.execute(sa.update(Installation).values(owned_since=NOW))
+    _account("olivia", "olivia@example.org", role=Role.OWNER)
+    _account("alice", "alice@example.org", minutes=1)
+    _event("account.registered", _account("carla", "carla@x.org", minutes=2), device=CLI)
+    _event("account.activated", _account("mia", "mia@x.org", minutes=3, role=Role.MEMBER))
+    _event("email.changed", _account("vera", "vera@x.org", minutes=4))
+    _account("nils", "nils@x.org", minutes=5, role=Role.MEMBER, confirmed_at=None)
+    db.session.commit()
+
+    upgrade()
+
+    assert _proofs() == {
+        "olivia": EmailProof.FIRST_OWNER,
+        "alice": None,
+        "carla": EmailProof.COMMAND_LINE,
+        "mia": EmailProof.MAIL,
+        "vera": EmailProof.MAIL,
+        "nils": None,
+    }
+    let_in = sa.select(Account.username).where(Account.confirmed_at.is_not(None))
+    assert set(db.session.scalars(let_in)) == {"olivia", "alice", "carla", "mia", "vera"}
+
+
+# case 95
+def test_addresses_get_one_form_and_who_proved_one_keeps_it(before_proofs: Flask) -> None:
+    for minutes, (name, email) in enumerate(
+        {
+            "squatter": "\ufb01@x.org",  # older, and never written to at fi@x.org
+            "fiona": "fi@x.org",
+            "zz": "\uff5a\uff5a@x.org",
+            "second": "z\uff5a@x.org",
+            "idn": "ida@xn--bcher-kva.example",
+            "plain": "b\u00fccher@b\u00fccher.example",
+        }.items()
+    ):
+        _event("account.activated", _account(name, email, minutes=minutes))
+    db.session.commit()
+
+    upgrade()
+
+    found = db.session.scalars(sa.select(Account)).all()
+    assert {one.username: one.email for one in found if one.username not in LOSERS} == {
+        "fiona": "fi@x.org",
+        "zz": "zz@x.org",
+        "idn": "ida@b\u00fccher.example",
+        "plain": "b\u00fccher@b\u00fccher.example",
+    }
+    lost = {one.username: one.email for one in found if one.username in LOSERS}
+    assert {email.partition("@")[2] for email in lost.values()} == {"renamed.invalid"}
+    assert _proofs() == {
+        "fiona": EmailProof.MAIL,
+        "plain": EmailProof.MAIL,
+        "idn": EmailProof.MAIL,  # the same mailbox
+        "zz": None,  # another one, as far as we know
+        "squatter": None,
+        "second": None,
+    }
+    for one in found:
+        assert accounts.find(one.email) == one
+        assert accounts.find(one.username) == one
+
+
+# case 95
+def test_every_table_that_holds_an_address_has_it_in_its_one_form(before_proofs: Flask) -> None:
+    olivia = _account("olivia", "olivia@x.org")
+    issue(OPEN, olivia, 2, device("first"))
+    old, new = "\ufb01@x.org", "fi@x.org"
+    for statement in (
+        "UPDATE invitation SET recipient = :old",
+        "UPDATE redemption SET email = :old",
+    ):
+        db.session.execute(sa.text(statement), {"old": old})
+    mail = {"kind": "invitation", "about_id": olivia, "state": "waiting", "tries": 0}
+    write(Mail, id=uuid4(), recipient=old, created_at=NOW, due_at=NOW, **mail)
+    for email in (old, new):
+        write(MailRefusal, email=email, at=NOW)
+    for minutes, email in enumerate((old, new, "@x.org")):
+        _request(email, NOW + timedelta(minutes=minutes))
+    pending = {"account_id": olivia, "purpose": Purpose.NEW_EMAIL, "misses": 0}
+    times = {"created_at": NOW, "expires_at": NOW + timedelta(days=1)}
+    write(Verification, id=uuid4(), email=old, sealed=b"sealed", **pending, **times)
+    write(Verification, id=uuid4(), email="ida@xn--bcher-kva.example", **pending, **times)
+    db.session.commit()
+
+    upgrade()
+
+    for column in (Invitation.recipient, Redemption.email, Mail.recipient, MailRefusal.email):
+        assert db.session.scalars(sa.select(column)).all() == [new]
+    requests = db.session.execute(
+        sa.select(InvitationRequest.email, InvitationRequest.state).order_by(InvitationRequest.id)
+    ).all()
+    assert sorted(requests) == [("@x.org", "waiting"), (new, "declined"), (new, "waiting")]
+    verifications = db.session.scalars(sa.select(Verification).order_by(Verification.email)).all()
+    assert [(one.email, one.used_at is None) for one in verifications] == [
+        (new, False),
+        ("ida@b\u00fccher.example", True),
+    ]
+    assert verifications[0].sealed is None
+
+
+def test_to_go_back_keeps_what_was_mailed_about_accounts(before_proofs: Flask) -> None:
+    upgrade()
+    mia = factories.newcomer()
+    invited = factories.invitation(factories.owner(), recipient="ana@x.org")
+    verification.send_to_recipient(invited.id, "ana@x.org", now=NOW)
+    db.session.commit()
+
+    downgrade(revision="0005")
+
+    kept = db.session.execute(sa.text("SELECT account_id, purpose FROM verification")).all()
+    assert len(kept) == 1
+    db.session.commit()
+    upgrade()
+    assert accounts.find("mia") == mia
+    code, _ = factories.sent_to(mia.email)
+    assert members.activate("mia", code, origin=device(), now=NOW).email_proof is EmailProof.MAIL
+
+
+def _request(email: str, now: datetime) -> None:
+    values = {"name": "", "reason": "", "language": "en", "state": RequestState.WAITING}
+    write(InvitationRequest, id=new_id(), email=email, created_at=now, **values)

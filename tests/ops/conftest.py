@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -90,6 +91,11 @@ class Client:
         finally:
             self._socket.settimeout(PATIENCE)
 
+    def break_off(self) -> None:
+        """Reset the connection."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
     def close(self) -> None:
         """Hang up."""
         self._socket.close()
@@ -132,6 +138,10 @@ class Server:
         lines = client.read_to_the_end().split(b"\r\n")
         client.close()
         return [line.split()[1].decode() for line in lines if line.startswith(b"HTTP/1.")]
+
+    def worker(self) -> int:
+        """The process id of its worker."""
+        return int(self.ask(b"GET /pid HTTP/1.1\r\n\r\n")[1])
 
     def begin_to_stop(self) -> None:
         """Ask it to stop gracefully."""

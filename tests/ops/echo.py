@@ -1,5 +1,6 @@
 """A small application that says what it was sent, for tests of the worker that serves it."""
 
+import os
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +11,7 @@ BLOCKS = 6
 
 
 def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """`/unread` reads no body, `/blocks` streams much, `/file` hands a file over."""
+    """`/unread` reads no body, `/pid` names the process, `/blocks` streams, `/file` sends one."""
     path = environ["PATH_INFO"]
     if path == "/blocks":
         start_response("200 OK", [("Content-Length", str(len(BLOCK) * BLOCKS))])
@@ -19,6 +20,9 @@ def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         source = Path(__file__).read_bytes()
         start_response("200 OK", [("Content-Length", str(len(source)))])
         return environ["wsgi.file_wrapper"](Path(__file__).open("rb"))  # type: ignore[no-any-return]
+    if path == "/pid":
+        start_response("200 OK", [("Content-Length", str(len(str(os.getpid()))))])
+        return [str(os.getpid()).encode()]
     body = b"" if path == "/unread" else environ["wsgi.input"].read()
     text = f"{environ['REQUEST_METHOD']} {path} {len(body)} {sha256(body).hexdigest()}\n".encode()
     start_response("200 OK", [("Content-Length", str(len(text)))])

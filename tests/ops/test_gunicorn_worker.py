@@ -321,6 +321,17 @@ def test_each_stall_stops_the_threads_of_gunicorn_alone_and_not_the_worker(
         assert plain.is_silent(get(), seconds=1)
 
 
+@pytest.mark.parametrize("kind", STALLS)
+def test_clients_that_break_off_end_no_process(hasty_server: Server, kind: str) -> None:
+    process = hasty_server.worker()
+    for _ in range(20):
+        client = hasty_server.connect()
+        client.send_some(STALLS[kind])
+        client.break_off()
+
+    assert hasty_server.worker() == process
+
+
 # --- Room ---
 
 

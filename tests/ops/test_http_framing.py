@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.ops.http_framing import BODY_LIMIT, Framing, Progress
+from portal.security import LARGEST_BODY
 
 HEAD_LIMIT = 64 * 1024
 PEER = ("192.0.2.1", 4711)
@@ -200,3 +201,7 @@ def test_an_expectation_nobody_knows_is_refused_without_a_body() -> None:
     head = b"POST / HTTP/1.1\r\nExpect: miracles\r\nContent-Length: 5\r\n\r\n"
 
     assert Framing(HEAD_LIMIT).look(bytearray(head)) is Progress.ENOUGH
+
+
+def test_whatever_strangers_may_send_to_most_views_is_kept_until_it_is_whole() -> None:
+    assert BODY_LIMIT >= LARGEST_BODY

@@ -97,7 +97,7 @@ def test_a_wrong_code_from_the_mail_says_so_and_keeps_its_field(
 
     answer = redeem(client, issued, email=ADA, mailed_code="00000000")
 
-    assert "This code is not right, or it is too old" in words(answer)
+    assert "The code from the mail is not right" in words(answer)
     assert "mailed_code" in Page(answer.text).fields
     assert "left before this device" not in words(answer)
 
