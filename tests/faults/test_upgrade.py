@@ -52,7 +52,7 @@ from portal.models import (
     Surface,
     Verification,
 )
-from portal.models.types import new_id
+from portal.db.types import new_id
 from tests import factories
 from tests.conftest import POSTGRES, columns_of, make_settings
 from tests.domain.outcomes import refused
