@@ -67,7 +67,7 @@ gc.disable()
 def on_starting(server: Any) -> None:
     """Migrate first, where that is asked for: `make run` does, a release has a step for it."""
     if os.environ.get("MIGRATE_FIRST"):
-        from portal import startup
+        from portal.ops import startup
         from wsgi import app
 
         startup.migrate(app)
@@ -75,7 +75,7 @@ def on_starting(server: Any) -> None:
 
 def when_ready(server: Any) -> None:
     """Say once, before the workers are there, what whoever starts the portal must know."""
-    from portal import startup
+    from portal.ops import startup
     from wsgi import app
 
     startup.look_around(app)

@@ -17,8 +17,8 @@ from bench.engines import RESULTS, Engine
 from bench.load import ORIGIN, Requests, address, request
 from bench.report import Ratio
 from bench.seeding import EMAIL, MANY, PASSWORD, Known, Seed, in_process
-from portal.domain import history
-from portal.domain.history import Query
+from portal.domain.invitations import listing as history
+from portal.domain.invitations.listing import Query
 
 API = "/api/v1"
 SIZES = (1_000, 100_000, 1_000_000)

@@ -11,10 +11,11 @@ from bench.floor import OWNER
 from bench.report import Ratio
 from bench.seeding import Seed, in_process
 from portal.clock import utcnow
-from portal.domain import accounts, batches
-from portal.domain.audit import NOBODY
-from portal.domain.invitations import Terms
-from portal.domain.minting import mint
+from portal.domain.accounts import accounts
+from portal.domain.audit.audit import NOBODY
+from portal.domain.batches import batches
+from portal.domain.batches.generation import mint
+from portal.domain.invitations.invitations import Terms
 from portal.extensions import db
 
 SIZE = 100_000

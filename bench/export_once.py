@@ -14,8 +14,8 @@ from pathlib import Path
 import psycopg
 
 from bench.seeding import in_process
-from portal.domain import exports
-from portal.domain.audit import NOBODY
+from portal.domain.audit.audit import NOBODY
+from portal.domain.exports import exports
 
 SAME = """
     SELECT i.recipient, i.recipient_name, i.label, a.username, b.name, i.max_uses, i.expires_at,

@@ -23,13 +23,15 @@ from bench.mail_server import HOST, PORT
 from bench.report import Ratio
 from bench.seeding import EMAIL, PASSWORD, in_process
 from bench.servers import PRODUCTION
-from portal import messages
 from portal.clock import utcnow
 from portal.config import ROOT
-from portal.domain import accounts, batches, letters
-from portal.domain.audit import NOBODY
-from portal.domain.batches import Draft
+from portal.domain.accounts import accounts
+from portal.domain.audit.audit import NOBODY
+from portal.domain.batches import batches
+from portal.domain.batches.batches import Draft
+from portal.domain.mail import invitation_mail
 from portal.extensions import db
+from portal.mail import invitation_messages
 from portal.models import Batch, BatchState, Mail
 
 TARGET = 0.6
@@ -94,7 +96,9 @@ def _seed(engine: Engine, mails: int) -> bytes:
         batches.stage(batch.id, drafts)
         batches.publish(batch, origin=NOBODY, now=now)
         mail = db.session.scalars(sa.select(Mail).limit(1)).one()
-        sample = messages.render(mail, letters.matters([mail])[mail.id]).as_bytes()
+        sample = invitation_messages.render(
+            mail, invitation_mail.matters([mail])[mail.id]
+        ).as_bytes()
         db.session.remove()
         db.engine.dispose()
     return sample

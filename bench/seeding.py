@@ -24,8 +24,9 @@ from portal import create_app
 from portal.clock import utcnow
 from portal.config import ROOT, Settings
 from portal.db.types import new_id
-from portal.domain import accounts, codes
-from portal.domain.audit import NOBODY
+from portal.domain.accounts import accounts
+from portal.domain.audit.audit import NOBODY
+from portal.domain.invitations import codes
 from portal.extensions import db
 
 EMAIL, PASSWORD = "olivia@example.org", "a pass phrase for olivia"

@@ -12,7 +12,7 @@ from bench.report import Ratio
 from bench.seeding import PASSWORD, Seed, in_process
 from portal.clock import utcnow
 from portal.db.types import new_id
-from portal.domain import accounts
+from portal.domain.accounts import accounts
 from portal.extensions import db
 from portal.models import Account, Role
 

@@ -7,8 +7,8 @@ from alembic import context
 from flask import current_app
 
 from portal import models  # noqa: F401 - the tables have to be known
-from portal.extensions import db
 from portal.db.types import UTCDateTime
+from portal.extensions import db
 
 
 def plain_types(kind: str, item: Any, _context: object) -> str | Literal[False]:

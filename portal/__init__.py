@@ -3,27 +3,15 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal import (
-    api,
-    assets,
-    cli,
-    config,
-    errors,
-    fetch_metadata,
-    filters,
-    guards,
-    logs,
-    mailer,
-    metrics,
-    security,
-    web,
-)
-from portal.application import Portal
+from portal import api, cli, config, web
 from portal.config import ROOT, Settings
 from portal.db import engine, schema
-from portal.domain import counters
+from portal.domain.lockout import counters
 from portal.extensions import csrf, db, mail
-from portal.rate_limit import limiter
+from portal.http import assets, errors, fetch_metadata, filters, guards, headers, logs, metrics
+from portal.http.app import Portal
+from portal.http.rate_limit import limiter
+from portal.mail import delivery
 
 # The order in which their hooks run before each request; after it they run in reverse.
 PARTS = (
@@ -35,7 +23,7 @@ PARTS = (
     schema,
     errors,
     guards,
-    security,
+    headers,
     assets,
     filters,
     api,
@@ -77,6 +65,6 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "RATELIMIT_DEFAULT": settings.flood_limit,
         "RATELIMIT_SWALLOW_ERRORS": True,
         "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
-        **security.flask_config(settings),
-        **mailer.flask_config(settings),
+        **headers.flask_config(settings),
+        **delivery.flask_config(settings),
     }

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url, encode_cbor
 
-from portal.domain import second_factors
+from portal.domain.accounts import two_factor
 from portal.models import Account
 from tests.factories import NOW, device
 
@@ -32,11 +32,11 @@ class App:
 
 def app_of(account: Account, now: datetime = NOW) -> tuple[App, list[str]]:
     """Set up an app, a minute before `now`; with it come the recovery codes."""
-    second_factors.begin_totp(account)
-    pending = second_factors.pending_totp(account)
+    two_factor.begin_totp(account)
+    pending = two_factor.pending_totp(account)
     assert pending is not None
     app, before = App(pending.secret), now - timedelta(minutes=1)
-    codes = second_factors.confirm_totp(account, app.code(before), origin=device(), now=before)
+    codes = two_factor.confirm_totp(account, app.code(before), origin=device(), now=before)
     return app, codes
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 
 from portal import create_app
 from portal.config import Settings
-from portal.domain import passwords
+from portal.domain.accounts import passwords
 from portal.extensions import Base, db
 from tests import thrift
 from tests.pages import PageClient

@@ -7,9 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from portal.domain import accounts, batches, invitations, members, redemptions, verification
-from portal.domain.invitations import Terms
-from portal.domain.origin import Origin
+from portal.domain.accounts import accounts, registration, verification
+from portal.domain.batches import batches
+from portal.domain.client import Origin
+from portal.domain.invitations import invitations, redemptions
+from portal.domain.invitations.invitations import Terms
 from portal.extensions import db
 from portal.models import Account, Batch, Invitation, Mail, Redemption, Role, Session, Status
 
@@ -57,7 +59,7 @@ def newcomer(username: str = "mia", now: datetime = NOW, **changes: Any) -> Acco
         "origin": device(),
         "now": now,
     }
-    account = members.sign_up(**(values | changes))
+    account = registration.sign_up(**(values | changes))
     assert account is not None
     return account
 
@@ -66,7 +68,7 @@ def member(username: str = "mia", now: datetime = NOW, **changes: Any) -> Accoun
     """A member who has confirmed the e-mail."""
     account = newcomer(username, now, **changes)
     code, _ = sent_to(account.email)
-    return members.activate(account.email, code, origin=device(), now=now)
+    return registration.activate(account.email, code, origin=device(), now=now)
 
 
 def sent_to(email: str) -> tuple[str, str]:

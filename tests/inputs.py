@@ -14,7 +14,7 @@ from wtforms import Form
 from wtforms.fields.core import UnboundField
 
 from portal import forms
-from portal.api import schemas, validator
+from portal.api.dialects import schemas, validator
 
 # Names that views read by themselves.
 READ_BY_VIEWS = {"next", "code", "q", "cursor", "after", "bucket", "device", "csrf_token"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from flask.cli import cli
 
-from portal.domain import tabular
+from portal.domain.imports import tabular
 from tests.servers import DEFAULTS, ROOT
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 import time_machine
 
-from portal import mailer
-from portal.domain import outbox
-from portal.domain.invitations import Terms, issue
+from portal.domain.invitations.invitations import Terms, issue
+from portal.domain.mail import outbox
 from portal.extensions import db
+from portal.mail import delivery
 from portal.models import MailState
 from tests import factories
 from tests.factories import NOW, device
@@ -35,7 +35,7 @@ def mailed_invitation() -> None:
 def test_while_the_server_is_away_mail_waits_with_the_reason() -> None:  # case 75
     mailed_invitation()
 
-    mailer.send_due()
+    delivery.send_due()
 
     db.session.expire_all()
     (mail,) = outbox.latest(2)
@@ -48,7 +48,7 @@ def test_while_the_server_is_away_mail_waits_with_the_reason() -> None:  # case 
 def test_without_a_server_mail_waits_untouched() -> None:
     mailed_invitation()
 
-    assert mailer.send_due() == 0
+    assert delivery.send_due() == 0
 
     (mail,) = outbox.latest(2)
     assert (mail.state, mail.tries) == (MailState.WAITING, 0)

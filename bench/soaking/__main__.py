@@ -22,9 +22,10 @@ from bench.soaking.traffic import Codes, Crowd
 from portal import create_app
 from portal.clock import utcnow
 from portal.config import ROOT, Settings
-from portal.domain import accounts, codes, invitations
-from portal.domain.invitations import Terms
-from portal.domain.origin import NOBODY
+from portal.domain.accounts import accounts
+from portal.domain.client import NOBODY
+from portal.domain.invitations import codes, invitations
+from portal.domain.invitations.invitations import Terms
 from portal.extensions import db
 
 LOG = Path(tempfile.gettempdir()) / "soak.log"  # of the portal: the reason of what was wrong

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from bench.soaking.parts import Mailbox
 from bench.soaking.traffic import Memory
-from portal.domain import chain, codes
+from portal.domain.audit import chain
+from portal.domain.invitations import codes
 from portal.extensions import db
 from portal.models import Invitation, Mail, MailState, Redemption
 

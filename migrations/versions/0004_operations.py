@@ -8,7 +8,7 @@ from hmac import digest
 import sqlalchemy as sa
 from alembic import op
 
-from portal.domain import keys
+from portal.domain.crypto import keys
 
 revision = "0004"
 down_revision = "0003"

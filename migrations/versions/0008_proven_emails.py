@@ -289,7 +289,7 @@ def _is_there(row: sa.ColumnElement[bool]) -> bool:
 
 
 def _canonical(address: str) -> str:
-    """As `portal.domain.emails.canonical` had it when this was written."""
+    """As `portal.domain.accounts.emails.canonical` had it when this was written."""
     whole = _folded(address)
     local, _, domain = whole.rpartition("@")
     try:

@@ -2,15 +2,17 @@
 
 from flask import Flask
 
-from portal import errors
-from portal.api import docs, health, invitations, keys, kursus, mobile, okami, sadhelx
+from portal.api import health, jwks
+from portal.api.dialects import invitations, kursus, mobile, okami, sadhelx
+from portal.api.openapi import docs
 from portal.extensions import csrf
+from portal.http import errors
 
 
 def init_app(app: Flask) -> None:
     """Hang in the blueprints. Programs carry no cookies, so there is nothing for CSRF to guard."""
     app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    for module in (health, invitations, kursus, mobile, okami, sadhelx, keys, docs):
+    for module in (health, invitations, kursus, mobile, okami, sadhelx, jwks, docs):
         csrf.exempt(module.blueprint)
         app.register_blueprint(module.blueprint)
     for prefix in ("/api/", "/ping"):

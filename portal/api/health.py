@@ -8,15 +8,15 @@ from flask import Blueprint, Response, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import metrics
 from portal.clock import utcnow
 from portal.config import settings
 from portal.db import schema
-from portal.domain import outbox
 from portal.domain.errors import NotAllowed
+from portal.domain.mail import outbox
 from portal.extensions import db
-from portal.guards import public
-from portal.rate_limit import limiter
+from portal.http import metrics
+from portal.http.guards import public
+from portal.http.rate_limit import limiter
 
 blueprint = Blueprint("health", __name__)
 

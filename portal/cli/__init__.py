@@ -12,15 +12,19 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from portal import startup, worker
 from portal.cli import files, operations
 from portal.clock import utcnow
 from portal.config import settings
-from portal.domain import accounts, batches, invitations, outbox, signing
+from portal.domain.accounts import accounts
+from portal.domain.batches import batches
+from portal.domain.client import COMMAND_LINE
 from portal.domain.errors import NotFound, PortalError
-from portal.domain.invitations import Terms
-from portal.domain.origin import COMMAND_LINE
+from portal.domain.invitations import invitations
+from portal.domain.invitations.invitations import Terms
+from portal.domain.mail import outbox
+from portal.domain.tokens import signing
 from portal.models import Invitation
+from portal.ops import startup, worker
 
 keys_commands = AppGroup("keys", help="Look after the keys that sign tokens.")
 outbox_commands = AppGroup(

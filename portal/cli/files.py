@@ -11,14 +11,17 @@ from flask import Flask
 
 from portal.clock import utcnow
 from portal.config import settings
-from portal.domain import accounts, batches, exports, imports, previews
+from portal.domain.accounts import accounts
+from portal.domain.batches import batches
+from portal.domain.client import COMMAND_LINE
 from portal.domain.errors import PortalError
-from portal.domain.exports import Format, Wanted
-from portal.domain.history import Query
-from portal.domain.imports import Mailing
-from portal.domain.invitations import Terms
-from portal.domain.origin import COMMAND_LINE
-from portal.domain.previews import Kind
+from portal.domain.exports import exports
+from portal.domain.exports.exports import Format, Wanted
+from portal.domain.imports import preview, uploads
+from portal.domain.imports.preview import Kind
+from portal.domain.imports.uploads import Mailing
+from portal.domain.invitations.invitations import Terms
+from portal.domain.invitations.listing import Query
 from portal.models import Account, Batch, BatchState, Status
 
 REPORTED = 500  # rows read from the preview at a time
@@ -61,9 +64,9 @@ def import_file(  # noqa: PLR0917 - options are arguments
         batch = _read(file, terms, called, mailed, by)
         _report(batch)
         if dry_run:
-            previews.discard(batch, by=by, origin=COMMAND_LINE, now=now)
+            preview.discard(batch, by=by, origin=COMMAND_LINE, now=now)
             return
-        issued = previews.confirm(
+        issued = preview.confirm(
             batch, by=by, origin=COMMAND_LINE, now=utcnow(), invite_again=again
         )
         batches.complete(batch.id, origin=COMMAND_LINE, now=utcnow())
@@ -111,7 +114,7 @@ def _account(username: str) -> Account:
 
 def _read(file: IO[bytes], terms: Terms, name: str, mailed: bool, by: Account) -> Batch:
     """The import, read to its end; raises `ClickException` if it cannot be."""
-    batch = imports.receive(
+    batch = uploads.receive(
         file,
         terms,
         name=name[:120],
@@ -121,7 +124,7 @@ def _read(file: IO[bytes], terms: Terms, name: str, mailed: bool, by: Account) -
         now=utcnow(),
     )
     while batch.state is BatchState.READING:
-        imports.read(batch.id, clock=utcnow, at_most=imports.MOST_ROWS)
+        uploads.read(batch.id, clock=utcnow, at_most=uploads.MOST_ROWS)
         batch = batches.get(batch.id, by=by)
     if batch.state is BatchState.FAILED:
         raise click.ClickException(batch.error or "The file could not be read.")
@@ -133,13 +136,13 @@ def _report(batch: Batch) -> None:
     for kind in (Kind.BAD, Kind.DUPLICATE):
         for number, problem in _problems(batch, kind):
             click.echo(f"line {number}: {problem}", err=True)
-    for kind, count in previews.counts(batch).items():
+    for kind, count in preview.counts(batch).items():
         click.echo(f"{count:,} {TITLES[kind]}", err=True)
 
 
 def _problems(batch: Batch, kind: Kind) -> Iterator[tuple[int, str]]:
     after: int | None = 0
     while after is not None:
-        page = previews.rows(batch, kind, size=REPORTED, after=after)
+        page = preview.rows(batch, kind, size=REPORTED, after=after)
         yield from ((row.number, row.problem or "") for row in page.rows)
         after = page.next

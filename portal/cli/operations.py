@@ -7,15 +7,16 @@ from flask import Flask
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.engine import make_url
 
-from portal import backups, doctor
 from portal.clock import utcnow
 from portal.config import settings
 from portal.db import schema
-from portal.doctor import Level
-from portal.domain import audit, chain, installation, retention
+from portal.domain.audit import audit, chain, retention
+from portal.domain.client import COMMAND_LINE
 from portal.domain.errors import PortalError
-from portal.domain.origin import COMMAND_LINE
+from portal.domain.operations import installation
 from portal.extensions import db
+from portal.ops import backups, doctor
+from portal.ops.doctor import Level
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 

@@ -1,7 +1,7 @@
 """Every way the portal says no, by name.
 
 `name` is for programs; `str(error)` is one clear sentence for a person. How each is answered
-(page, fragment, JSON) is decided in `portal/errors.py` and the dialects, never here.
+(page, fragment, JSON) is decided in `portal/http/errors.py` and the dialects, never here.
 """
 
 from datetime import datetime

@@ -3,7 +3,7 @@
 from flask import Flask
 
 from portal.config import settings
-from portal.domain import passkeys
+from portal.domain.accounts import passkeys
 from portal.web import (
     account,
     audit,

@@ -6,26 +6,15 @@ from flask import Blueprint, Response, flash, redirect, render_template, session
 from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
-from portal.devices import origin
-from portal.domain import (
-    accounts,
-    departures,
-    invitations,
-    own_data,
-    phones,
-    profiles,
-    second_factors,
-    sessions,
-    tokens,
-)
-from portal.domain.profiles import Profile
+from portal.domain.accounts import accounts, data_export, phones, sessions, two_factor
+from portal.domain.accounts import deletion as departures
+from portal.domain.accounts import profile as profiles
+from portal.domain.accounts.profile import Profile
+from portal.domain.invitations import invitations
+from portal.domain.tokens import api_tokens
 from portal.forms.account import DeletionForm, ProfileForm, SignOutForm
-from portal.guards import (
-    account_required,
-    account_session,
-    current_account,
-    current_session,
-)
+from portal.http.device import origin
+from portal.http.guards import account_required, account_session, current_account, current_session
 from portal.web.outcomes import refusals_on
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
@@ -40,7 +29,7 @@ def index() -> str:
         "account/index.html",
         phone=phones.spaced(account.phone) if account.phone else "",
         language=profiles.LANGUAGES[account.language],
-        has_second_step=second_factors.are_set_up(account),
+        has_second_step=two_factor.are_set_up(account),
         living=len(sessions.living_of(account.id, now=now)),
     )
 
@@ -80,7 +69,7 @@ def where() -> str:
         "account/sessions.html",
         form=SignOutForm(formdata=None),
         living=sessions.living_of(account.id, now=now),
-        living_tokens=tokens.count_living_of(account, now=now),
+        living_tokens=api_tokens.count_living_of(account, now=now),
         here=current_session(),
     )
 
@@ -115,7 +104,7 @@ def end_other_sessions() -> ResponseReturnValue:
 @account_required
 def export() -> Response:
     """Everything that is kept about this person, as a file."""
-    archive = own_data.archive_of(current_account(), origin=origin(), now=utcnow())
+    archive = data_export.archive_of(current_account(), origin=origin(), now=utcnow())
     response = Response(archive, mimetype="application/zip")
     response.headers["Content-Disposition"] = "attachment; filename=my-data.zip"
     return response

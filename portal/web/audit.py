@@ -11,12 +11,12 @@ from flask import stream_with_context as within_the_request
 from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
-from portal.devices import origin
-from portal.domain import trail
+from portal.domain.audit import search
+from portal.domain.audit.search import Query
 from portal.domain.errors import BadInput
-from portal.domain.trail import Query
 from portal.forms.audit import TrailForm
-from portal.guards import current_account, staff_required
+from portal.http.device import origin
+from portal.http.guards import current_account, staff_required
 from portal.models import Role
 
 blueprint = Blueprint("audit", __name__, url_prefix="/admin/audit")
@@ -28,7 +28,7 @@ PLACES = {"before", "after"}
 @staff_required(Role.OWNER)
 def index() -> str:
     """The log. The URL holds all of what is shown."""
-    return render_template("audit/index.html", actions=trail.actions(), **_trail())
+    return render_template("audit/index.html", actions=search.actions(), **_trail())
 
 
 @blueprint.get("/events")
@@ -46,7 +46,7 @@ def events() -> ResponseReturnValue:
 def export() -> Response:
     """The events that are shown, all pages of them, as CSV."""
     query = _query(TrailForm(request.form))
-    rows = trail.export(query, by=current_account(), origin=origin(), now=utcnow())
+    rows = search.export(query, by=current_account(), origin=origin(), now=utcnow())
     response = Response(within_the_request(_csv(rows)), content_type="text/csv; charset=utf-8")
     response.headers.set("Content-Disposition", "attachment", filename="audit.csv")
     return response
@@ -58,7 +58,7 @@ def _trail() -> dict[str, Any]:
     # Only our own names go into links: `url_for` has parameters, too.
     view = {name: value for name, value in request.args.items() if name in form and value}
     filters = {name: value for name, value in view.items() if name not in PLACES}
-    return {"form": form, "page": trail.find(query), "view": view, "filters": filters}
+    return {"form": form, "page": search.find(query), "view": view, "filters": filters}
 
 
 def _query(form: TrailForm) -> Query:

@@ -5,12 +5,13 @@ from flask.typing import ResponseReturnValue
 from flask_login import login_user
 
 from portal.clock import utcnow
-from portal.devices import origin
-from portal.domain import accounts, sign_ins
-from portal.domain.recipient_proofs import Proof
-from portal.domain.sign_ins import SecondStep
+from portal.domain.accounts import accounts
+from portal.domain.accounts import login as sign_ins
+from portal.domain.accounts.login import SecondStep
+from portal.domain.invitations.recipient_verification import Proof
 from portal.forms.auth import RegisterForm, SignInForm
-from portal.guards import account_required, current_session, public
+from portal.http.device import origin
+from portal.http.guards import account_required, current_session, public
 from portal.models import Session
 from portal.web.outcomes import refusals_on
 from portal.web.redirects import local_path

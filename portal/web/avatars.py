@@ -4,11 +4,11 @@ from flask import Blueprint, Response, flash, make_response, redirect, render_te
 from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
-from portal.devices import origin
-from portal.domain import avatars
+from portal.domain.accounts import avatars
 from portal.forms.avatars import PictureForm
-from portal.guards import account_required, current_account, public, upload_allowed
-from portal.security import CONTENT_FOR_EVER, LARGEST_UPLOAD
+from portal.http.device import origin
+from portal.http.guards import account_required, current_account, public, upload_allowed
+from portal.http.headers import CONTENT_FOR_EVER, LARGEST_UPLOAD
 from portal.web.outcomes import refusals_on
 
 blueprint = Blueprint("avatars", __name__)

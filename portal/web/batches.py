@@ -9,15 +9,18 @@ from flask.typing import ResponseReturnValue
 from portal.clock import utcnow
 from portal.config import settings
 from portal.db.types import new_id
-from portal.devices import origin
-from portal.domain import batches, bulk, funnel, history, outbox, reach, worker_tasks
+from portal.domain.batches import batches, bulk, funnel
 from portal.domain.errors import BadInput, PortalError
-from portal.domain.history import Query
-from portal.domain.invitations import Terms
+from portal.domain.invitations import listing, permissions
+from portal.domain.invitations.invitations import Terms
+from portal.domain.invitations.listing import Query
+from portal.domain.mail import outbox
+from portal.domain.operations import worker_tasks
 from portal.forms import Form
 from portal.forms.batches import BatchForm, BatchListForm, CardsForm
 from portal.forms.invitations import ExtensionForm
-from portal.guards import current_account, staff_required
+from portal.http.device import origin
+from portal.http.guards import current_account, staff_required
 from portal.models import Batch, BatchState, Role, TaskKind
 
 blueprint = Blueprint("batches", __name__, url_prefix="/admin/batches")
@@ -220,7 +223,7 @@ def _create(form: BatchForm) -> Batch:
 def _rows(batch: Batch) -> dict[str, Any]:
     now, cursor = utcnow(), request.args.get("cursor", "")
     query = Query(batch=batch.id, descending=False, size=ROWS, cursor=cursor)
-    return {"batch": batch, "page": history.find(query, now=now), "now": now}
+    return {"batch": batch, "page": listing.find(query, now=now), "now": now}
 
 
 def _revocation(id: UUID) -> dict[str, Any]:
@@ -231,5 +234,5 @@ def _revocation(id: UUID) -> dict[str, Any]:
 
 def _extension(id: UUID) -> dict[str, Any]:
     form, batch = ExtensionForm(formdata=None, days=settings.invitation_days), _batch(id)
-    reach.require_may_act(batch, by=current_account())
+    permissions.require_may_act(batch, by=current_account())
     return {"batch": batch, "form": form}

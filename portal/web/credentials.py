@@ -4,12 +4,13 @@ from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
-from portal.devices import origin
-from portal.domain import credentials, tokens, verification
+from portal.domain.accounts import credentials, verification
 from portal.domain.errors import NotFound
+from portal.domain.tokens import api_tokens
 from portal.forms import Form
 from portal.forms.account import CodeForm, NewEmailForm, PasswordForm
-from portal.guards import account_required, account_session, current_account, public
+from portal.http.device import origin
+from portal.http.guards import account_required, account_session, current_account, public
 from portal.models import Purpose
 from portal.web.outcomes import refusals_on
 
@@ -114,5 +115,5 @@ def confirm_email_by_link(token: str) -> ResponseReturnValue:
 
 
 def _password_page(form: PasswordForm) -> str:
-    living = tokens.count_living_of(current_account(), now=utcnow())
+    living = api_tokens.count_living_of(current_account(), now=utcnow())
     return render_template("account/password.html", form=form, living_tokens=living)

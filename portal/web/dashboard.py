@@ -5,8 +5,10 @@ from datetime import timedelta
 from flask import Blueprint, render_template
 
 from portal.clock import utcnow
-from portal.domain import attempts, figures, outbox, requests, stories
-from portal.guards import staff_required
+from portal.domain.invitations import requests, stats, timeline
+from portal.domain.lockout import lockout
+from portal.domain.mail import outbox
+from portal.http.guards import staff_required
 from portal.models import MailState, RequestState
 
 blueprint = Blueprint("dashboard", __name__, url_prefix="/admin")
@@ -33,12 +35,12 @@ def overview() -> str:
 def _overview() -> dict[str, object]:
     now = utcnow()
     return {
-        "counts": figures.counts(now=now),
-        "days": figures.by_day(DAYS, now=now),
-        "expiring": figures.count_expiring(SOON, now=now),
-        "locked": attempts.locked_devices(now=now),
+        "counts": stats.counts(now=now),
+        "days": stats.by_day(DAYS, now=now),
+        "expiring": stats.count_expiring(SOON, now=now),
+        "locked": lockout.locked_devices(now=now),
         "asking": requests.counts()[RequestState.WAITING],
         "failed_mails": outbox.counts()[MailState.FAILED],
-        "events": stories.latest(EVENTS),
+        "events": timeline.latest(EVENTS),
         "now": now,
     }

@@ -3,15 +3,15 @@
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from portal import doctor
 from portal.clock import utcnow
 from portal.config import settings
-from portal.devices import origin
-from portal.doctor import Finding, Route
-from portal.domain import worker_tasks
-from portal.domain.worker_tasks import Task
-from portal.guards import current_account, staff_required
+from portal.domain.operations import worker_tasks
+from portal.domain.operations.worker_tasks import Task
+from portal.http.device import origin
+from portal.http.guards import current_account, staff_required
 from portal.models import Role, TaskKind
+from portal.ops import doctor
+from portal.ops.doctor import Finding, Route
 
 blueprint = Blueprint("doctor", __name__, url_prefix="/admin/doctor")
 

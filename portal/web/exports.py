@@ -4,12 +4,12 @@ from flask import Blueprint, Response, render_template, request, stream_with_con
 from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
-from portal.devices import origin
-from portal.domain import exports
 from portal.domain.errors import BadInput, NothingChosen
-from portal.domain.exports import Format, Wanted
+from portal.domain.exports import exports
+from portal.domain.exports.exports import Format, Wanted
 from portal.forms.exports import ExportForm
-from portal.guards import current_account, staff_required
+from portal.http.device import origin
+from portal.http.guards import current_account, staff_required
 from portal.web.history_query import form_of, query_of, view_of
 
 blueprint = Blueprint("exports", __name__, url_prefix="/admin/exports")

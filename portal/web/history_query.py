@@ -6,7 +6,7 @@ from werkzeug.datastructures import MultiDict
 from wtforms import SelectChoice
 
 from portal.domain.errors import BadInput
-from portal.domain.history import Query
+from portal.domain.invitations.listing import Query
 from portal.forms.invitations import HistoryForm
 from portal.models import Status
 

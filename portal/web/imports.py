@@ -11,14 +11,16 @@ from wtforms import SelectChoice
 
 from portal.clock import utcnow
 from portal.config import settings
-from portal.devices import origin
-from portal.domain import batches, imports, previews, recipients, tables, worker_tasks
+from portal.domain.batches import batches
 from portal.domain.errors import BadInput, PortalError, TooManyUploads
-from portal.domain.imports import Mailing
-from portal.domain.invitations import Terms
-from portal.domain.previews import Kind
+from portal.domain.imports import parsing, preview, tables, uploads
+from portal.domain.imports.preview import Kind
+from portal.domain.imports.uploads import Mailing
+from portal.domain.invitations.invitations import Terms
+from portal.domain.operations import worker_tasks
 from portal.forms.imports import ConfirmationForm, ImportForm, PreviewForm
-from portal.guards import current_account, staff_required, upload_allowed
+from portal.http.device import origin
+from portal.http.guards import current_account, staff_required, upload_allowed
 from portal.models import Batch, BatchState, Role
 
 blueprint = Blueprint("imports", __name__, url_prefix="/admin/imports")
@@ -36,14 +38,14 @@ def new() -> str:
 
 @blueprint.post("")
 @staff_required(Role.ADMIN)
-@upload_allowed(imports.LARGEST_FILE + OTHER_FIELDS)
+@upload_allowed(uploads.LARGEST_FILE + OTHER_FIELDS)
 def create() -> ResponseReturnValue:
     """Keep the file, and read it: a small one at once."""
     form = _import_form()
     if form.validate_on_submit():
         try:
             batch = _receive(form)
-            imports.read(batch.id, clock=utcnow, at_most=imports.AT_ONCE, limits=tables.HASTY)
+            uploads.read(batch.id, clock=utcnow, at_most=uploads.AT_ONCE, limits=tables.HASTY)
         except TooManyUploads:
             raise
         except PortalError as refusal:
@@ -58,7 +60,7 @@ def create() -> ResponseReturnValue:
 def show(id: UUID) -> ResponseReturnValue:
     """How far it is read; then what it would do."""
     batch = _batch(id)
-    if batch.state not in previews.UNCONFIRMED:
+    if batch.state not in preview.UNCONFIRMED:
         return redirect(url_for("batches.show", id=id))
     if batch.state is BatchState.PREVIEW:
         return render_template("imports/preview.html", form=ConfirmationForm(), **_preview(batch))
@@ -89,7 +91,7 @@ def confirm(id: UUID) -> ResponseReturnValue:
         raise BadInput("This import cannot be confirmed: it is not read to its end.")
     try:
         again = bool(form.again.data)
-        count = previews.confirm(batch, by=by, origin=origin(), now=now, invite_again=again)
+        count = preview.confirm(batch, by=by, origin=origin(), now=now, invite_again=again)
     except PortalError as refusal:
         flash(str(refusal))
         return redirect(url_for("imports.show", id=id), 303)
@@ -102,7 +104,7 @@ def confirm(id: UUID) -> ResponseReturnValue:
 @staff_required(Role.ADMIN)
 def discard(id: UUID) -> ResponseReturnValue:
     """Forget it."""
-    previews.discard(_batch(id), by=current_account(), origin=origin(), now=utcnow())
+    preview.discard(_batch(id), by=current_account(), origin=origin(), now=utcnow())
     flash("Discarded. Nobody was invited.")
     return redirect(url_for("batches.index"), 303)
 
@@ -124,7 +126,7 @@ def _receive(form: ImportForm) -> Batch:
         max_uses=form.chosen_max_uses(),
     )
     file, name = _file(form)
-    return imports.receive(
+    return uploads.receive(
         file,
         terms,
         name=(form.name.data or "").strip() or name,
@@ -150,16 +152,16 @@ def _file(form: ImportForm) -> tuple[IO[bytes], str]:
     """What is to be read, and a name for it."""
     if form.file.data:
         return form.file.data.stream, PurePath(form.file.data.filename).stem[:120] or "Import"
-    return BytesIO(recipients.listed(form.pasted.data).encode()), "Pasted addresses"
+    return BytesIO(parsing.listed(form.pasted.data).encode()), "Pasted addresses"
 
 
 def _preview(batch: Batch) -> dict[str, Any]:
-    counts = previews.counts(batch)
+    counts = preview.counts(batch)
     form = PreviewForm(request.args)
     form.show.choices = [SelectChoice(kind) for kind in Kind]
     if not form.validate():
         raise BadInput("This link to the preview is broken. Open the import again.")
     worth_seeing = [kind for kind in (Kind.BAD, Kind.DUPLICATE, Kind.INVITED) if counts[kind]]
     kind = Kind(form.show.data) if form.show.data else (*worth_seeing, Kind.GOOD)[0]
-    page = previews.rows(batch, kind, size=SHOWN, after=form.after.data or 0)
+    page = preview.rows(batch, kind, size=SHOWN, after=form.after.data or 0)
     return {"batch": batch, "counts": counts, "kind": kind, "page": page, "after": form.after.data}

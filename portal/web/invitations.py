@@ -18,12 +18,14 @@ from wtforms import SelectChoice
 
 from portal.clock import utcnow
 from portal.config import settings
-from portal.devices import origin
-from portal.domain import codes, history, invitations, outbox, sessions, stories
+from portal.domain.accounts import sessions
 from portal.domain.errors import NotAllowed, PortalError
-from portal.domain.invitations import Terms
+from portal.domain.invitations import codes, invitations, listing, timeline
+from portal.domain.invitations.invitations import Terms
+from portal.domain.mail import outbox
 from portal.forms.invitations import ExtensionForm, IssueForm, RevocationForm
-from portal.guards import current_account, staff_required
+from portal.http.device import origin
+from portal.http.guards import current_account, staff_required
 from portal.models import Invitation, Role
 from portal.web.history_query import form_of, query_of, view_of
 
@@ -105,8 +107,8 @@ def show(id: UUID) -> str:
     return render_template(
         "invitations/show.html",
         invitation=invitation,
-        story=stories.of_invitation(invitation),
-        redemptions=stories.redemptions_of(invitation),
+        story=timeline.of_invitation(invitation),
+        redemptions=timeline.redemptions_of(invitation),
         mails=outbox.about(id),
         now=utcnow(),
     )
@@ -197,7 +199,7 @@ def _history() -> dict[str, Any]:
     now = utcnow()
     form = form_of(request.args)
     query, view = query_of(form), view_of(form, request.args)
-    page = history.find(query, now=now)
+    page = listing.find(query, now=now)
     return {"form": form, "query": query, "page": page, "view": view, "now": now}
 
 

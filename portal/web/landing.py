@@ -4,8 +4,7 @@ from flask import Blueprint, redirect, render_template, request, session, url_fo
 from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
-from portal.devices import origin
-from portal.domain import accounts, attempts, codes, recipient_proofs, redemptions
+from portal.domain.accounts import accounts
 from portal.domain.errors import (
     CodeRefused,
     InvalidEmail,
@@ -16,9 +15,12 @@ from portal.domain.errors import (
     StaffInvitation,
     VerificationRefused,
 )
-from portal.domain.recipient_proofs import Proof
+from portal.domain.invitations import codes, recipient_verification, redemptions
+from portal.domain.invitations.recipient_verification import Proof
+from portal.domain.lockout import lockout
 from portal.forms.landing import RecipientFields, RedeemForm, ValidationForm
-from portal.guards import current_invitee, current_session, invitee_required, public
+from portal.http.device import origin
+from portal.http.guards import current_invitee, current_session, invitee_required, public
 
 blueprint = Blueprint("landing", __name__)
 
@@ -35,7 +37,7 @@ def index() -> ResponseReturnValue:
     form = RedeemForm(request.args)
     if current_invitee() and not form.code.data:
         return redirect(url_for("landing.welcome"))
-    attempts.require_unlocked(origin(), now=utcnow())
+    lockout.require_unlocked(origin(), now=utcnow())
     return render_template("landing/index.html", form=form, **_answer(form, by_link=True))
 
 
@@ -107,7 +109,7 @@ def _answer(form: RedeemForm | ValidationForm, *, by_link: bool = False) -> dict
         if not by_link:
             raise
         return {"offer": None, "refusal": None}
-    is_proven = recipient_proofs.proven_address(offer, _proof(form)) is not None
+    is_proven = recipient_verification.proven_address(offer, _proof(form)) is not None
     return {"offer": offer, "refusal": None, "is_proven": is_proven}
 
 

@@ -4,9 +4,9 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
-from portal.devices import origin
-from portal.domain import locks
-from portal.guards import current_account, staff_required
+from portal.domain.lockout import unlock
+from portal.http.device import origin
+from portal.http.guards import current_account, staff_required
 from portal.models import Role
 
 blueprint = Blueprint("locks", __name__, url_prefix="/admin/locks")
@@ -19,8 +19,8 @@ def index() -> str:
     by, now = current_account(), utcnow()
     return render_template(
         "locks/index.html",
-        devices=locks.devices(by=by, now=now),
-        addresses=locks.addresses(by=by, now=now),
+        devices=unlock.devices(by=by, now=now),
+        addresses=unlock.addresses(by=by, now=now),
     )
 
 
@@ -29,7 +29,7 @@ def index() -> str:
 def release_device() -> ResponseReturnValue:
     """Let a device try again."""
     device = request.form.get("device", "")
-    locks.release_device(device, by=current_account(), origin=origin(), now=utcnow())
+    unlock.release_device(device, by=current_account(), origin=origin(), now=utcnow())
     flash("Unlocked. That device can try again at once.")
     return redirect(url_for("locks.index"), 303)
 
@@ -39,6 +39,6 @@ def release_device() -> ResponseReturnValue:
 def release_address() -> ResponseReturnValue:
     """Let the devices of an address try again."""
     bucket = request.form.get("bucket", "")
-    locks.release_address(bucket, by=current_account(), origin=origin(), now=utcnow())
+    unlock.release_address(bucket, by=current_account(), origin=origin(), now=utcnow())
     flash(f"Unlocked. Whoever comes from {bucket} can try again at once.")
     return redirect(url_for("locks.index"), 303)

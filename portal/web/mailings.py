@@ -6,15 +6,18 @@ from uuid import UUID
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from portal import messages
 from portal.clock import utcnow
 from portal.db.types import new_id
-from portal.devices import origin
-from portal.domain import batches, invitations, letters, mailings
+from portal.domain.batches import batches
 from portal.domain.errors import PortalError
-from portal.domain.letters import Matter
+from portal.domain.invitations import invitations
+from portal.domain.mail import invitation_mail
+from portal.domain.mail import resend as mailings
+from portal.domain.mail.invitation_mail import Matter
 from portal.forms.invitations import PreviewForm
-from portal.guards import current_account, staff_required
+from portal.http.device import origin
+from portal.http.guards import current_account, staff_required
+from portal.mail import invitation_messages
 from portal.models import Batch, Invitation, Role
 
 blueprint = Blueprint("mailings", __name__, url_prefix="/admin")
@@ -107,6 +110,6 @@ def _preview() -> dict[str, Any]:
     return {
         "form": form,
         "recipient": recipient,
-        "message": messages.preview(matter, recipient),
-        "unknown": letters.unknown_fields(f"{subject}\n{message}"),
+        "message": invitation_messages.preview(matter, recipient),
+        "unknown": invitation_mail.unknown_fields(f"{subject}\n{message}"),
     }

@@ -6,13 +6,13 @@ from uuid import UUID
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from portal import mailer
 from portal.clock import utcnow
-from portal.devices import origin
-from portal.domain import mailings, outbox
 from portal.domain.errors import BadInput
+from portal.domain.mail import outbox, resend
 from portal.forms.mailing import MailListForm
-from portal.guards import current_account, staff_required
+from portal.http.device import origin
+from portal.http.guards import current_account, staff_required
+from portal.mail import delivery
 from portal.models import MailState, Role
 
 blueprint = Blueprint("mails", __name__, url_prefix="/admin/mails")
@@ -27,8 +27,8 @@ def index() -> str:
     return render_template(
         "mails/index.html",
         counts=outbox.counts(),
-        is_set_up=mailer.is_set_up(),
-        paused_at=mailings.paused_at(),
+        is_set_up=delivery.is_set_up(),
+        paused_at=resend.paused_at(),
         **_found(),
     )
 
@@ -38,14 +38,14 @@ def index() -> str:
 def show(id: UUID) -> str:
     """One mail, as it would be sent now, with its code masked."""
     mail = outbox.get(id)
-    matter = mailer.matters([mail]).get(id)
+    matter = delivery.matters([mail]).get(id)
     return render_template(
         "mails/show.html",
         mail=mail,
-        message=mailer.masked(mail, matter) if matter else None,
+        message=delivery.masked(mail, matter) if matter else None,
         obstacle=matter.obstacle(mail.kind, utcnow()) if matter else None,
         is_masked=matter is not None and matter.has_secrets,
-        may_show=mailings.may_show(mail, by=current_account()),
+        may_show=resend.may_show(mail, by=current_account()),
     )
 
 
@@ -54,11 +54,11 @@ def show(id: UUID) -> str:
 def reveal(id: UUID) -> str:
     """The same with its code. That it was shown stands in the audit log."""
     mail = outbox.get(id)
-    matter = mailings.show(mail, by=current_account(), origin=origin(), now=utcnow())
+    matter = resend.show(mail, by=current_account(), origin=origin(), now=utcnow())
     return render_template(
         "mails/show.html",
         mail=mail,
-        message=mailer.render(mail, matter, proves=False),
+        message=delivery.render(mail, matter, proves=False),
         obstacle=matter.obstacle(mail.kind, utcnow()),
     )
 
@@ -67,7 +67,7 @@ def reveal(id: UUID) -> str:
 @staff_required(Role.OWNER)
 def retry(id: UUID) -> ResponseReturnValue:
     """Put a failed mail back into the queue."""
-    mailings.retry(outbox.get(id), by=current_account(), now=utcnow())
+    resend.retry(outbox.get(id), by=current_account(), now=utcnow())
     flash("It will be sent again.")
     return redirect(url_for("mails.index"), 303)
 
@@ -76,7 +76,7 @@ def retry(id: UUID) -> ResponseReturnValue:
 @staff_required(Role.OWNER)
 def retry_all() -> ResponseReturnValue:
     """Put every failed mail back into the queue."""
-    back = mailings.retry_all(by=current_account(), now=utcnow())
+    back = resend.retry_all(by=current_account(), now=utcnow())
     flash(f"Will be tried again: {back:,}.")
     return redirect(url_for("mails.index"), 303)
 
@@ -85,7 +85,7 @@ def retry_all() -> ResponseReturnValue:
 @staff_required(Role.OWNER)
 def pause() -> ResponseReturnValue:
     """Hold the mails of all batches back."""
-    mailings.pause_all(by=current_account(), origin=origin(), now=utcnow())
+    resend.pause_all(by=current_account(), origin=origin(), now=utcnow())
     flash("Mails of batches wait until you let them go on. Single mails are still sent.")
     return redirect(url_for("mails.index"), 303)
 
@@ -94,7 +94,7 @@ def pause() -> ResponseReturnValue:
 @staff_required(Role.OWNER)
 def resume() -> ResponseReturnValue:
     """Let them go on."""
-    mailings.resume_all(by=current_account(), origin=origin(), now=utcnow())
+    resend.resume_all(by=current_account(), origin=origin(), now=utcnow())
     flash("Mails of batches go on.")
     return redirect(url_for("mails.index"), 303)
 

@@ -9,11 +9,11 @@ from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
-from portal.devices import origin
-from portal.domain import members
+from portal.domain.accounts import registration
 from portal.domain.errors import NotFound, VerificationRefused
 from portal.forms import Form
-from portal.guards import public
+from portal.http.device import origin
+from portal.http.guards import public
 
 blueprint = Blueprint("okami_pages", __name__, url_prefix="/okami/auth/active")
 
@@ -31,7 +31,7 @@ def activate(token: str) -> ResponseReturnValue:
     """Activate the account this link was mailed for."""
     form = Form()
     try:
-        members.activate_by_link(token, origin=origin(), now=utcnow())
+        registration.activate_by_link(token, origin=origin(), now=utcnow())
     except VerificationRefused:
         form.refusal = "This link is too old, or it was used before."
         return render_template("okami/activation.html", token=token, form=form), 422
@@ -50,5 +50,5 @@ def offer(token: str) -> str:
 def resend(token: str) -> ResponseReturnValue:
     """Mail a new link to whom this one was sent; nobody learns whether there is somebody."""
     with suppress(NotFound):
-        members.resend_by_link(token, now=utcnow())
+        registration.resend_by_link(token, now=utcnow())
     return render_template("okami/resent.html")

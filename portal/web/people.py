@@ -7,22 +7,15 @@ from flask import Blueprint, flash, make_response, redirect, render_template, re
 from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
-from portal.devices import origin
-from portal.domain import (
-    departures,
-    invitations,
-    people,
-    phones,
-    second_factors,
-    sessions,
-    stories,
-    tokens,
-)
+from portal.domain.accounts import admin, deletion, phones, sessions, two_factor
+from portal.domain.accounts.admin import Query
 from portal.domain.errors import BadInput
-from portal.domain.people import Query
+from portal.domain.invitations import invitations, timeline
+from portal.domain.tokens import api_tokens
 from portal.forms.account import SignOutForm
 from portal.forms.people import PeopleForm, RequirementForm, RoleForm
-from portal.guards import current_account, staff_required
+from portal.http.device import origin
+from portal.http.guards import current_account, staff_required
 from portal.models import Role
 from portal.web.outcomes import refusals_on
 
@@ -57,12 +50,12 @@ def show(id: UUID) -> str:
 @staff_required(Role.OWNER)
 def change_role(id: UUID) -> ResponseReturnValue:
     """Give somebody another role."""
-    form, person = RoleForm(), people.get(id)
+    form, person = RoleForm(), admin.get(id)
     if form.validate_on_submit():
         role = Role(form.role.data)
         with refusals_on(form):
             by, now = current_account(), utcnow()
-            revoked = people.change_role(person, role, by=by, origin=origin(), now=now)
+            revoked = admin.change_role(person, role, by=by, origin=origin(), now=now)
             flash(f"{person.username} is {role.phrase} now, and was signed out.{_codes(revoked)}")
             return redirect(url_for("people.show", id=id), 303)
     return _page(id, form), 422
@@ -72,8 +65,8 @@ def change_role(id: UUID) -> ResponseReturnValue:
 @staff_required(Role.ADMIN)
 def deactivate(id: UUID) -> ResponseReturnValue:
     """Keep somebody out from now on."""
-    person = people.get(id)
-    revoked = departures.deactivate(person, by=current_account(), origin=origin(), now=utcnow())
+    person = admin.get(id)
+    revoked = deletion.deactivate(person, by=current_account(), origin=origin(), now=utcnow())
     flash(
         f"{person.username} is signed out, and kept out until you let them in again."
         f"{_codes(revoked)}"
@@ -85,8 +78,8 @@ def deactivate(id: UUID) -> ResponseReturnValue:
 @staff_required(Role.ADMIN)
 def activate(id: UUID) -> ResponseReturnValue:
     """Let somebody in again."""
-    person = people.get(id)
-    departures.reactivate(person, by=current_account(), origin=origin(), now=utcnow())
+    person = admin.get(id)
+    deletion.reactivate(person, by=current_account(), origin=origin(), now=utcnow())
     flash(f"{person.username} can sign in again.")
     return redirect(url_for("people.show", id=id), 303)
 
@@ -95,8 +88,8 @@ def activate(id: UUID) -> ResponseReturnValue:
 @staff_required(Role.ADMIN)
 def end_sessions(id: UUID) -> ResponseReturnValue:
     """Sign somebody out everywhere."""
-    person, end_tokens = people.get(id), bool(SignOutForm().end_tokens.data)
-    people.end_sessions(
+    person, end_tokens = admin.get(id), bool(SignOutForm().end_tokens.data)
+    admin.end_sessions(
         person, by=current_account(), origin=origin(), now=utcnow(), end_tokens=end_tokens
     )
     flash(f"{person.username} is signed out everywhere.")
@@ -107,8 +100,8 @@ def end_sessions(id: UUID) -> ResponseReturnValue:
 @staff_required(Role.ADMIN)
 def unlock(id: UUID) -> ResponseReturnValue:
     """Forget the wrong passwords tried for somebody."""
-    person = people.get(id)
-    people.unlock(person, by=current_account(), origin=origin(), now=utcnow())
+    person = admin.get(id)
+    admin.unlock(person, by=current_account(), origin=origin(), now=utcnow())
     flash(f"{person.username} can try again at once.")
     return redirect(url_for("people.show", id=id), 303)
 
@@ -117,8 +110,8 @@ def unlock(id: UUID) -> ResponseReturnValue:
 @staff_required(Role.OWNER)
 def remove_second_step(id: UUID) -> ResponseReturnValue:
     """Help somebody who lost phone and codes: the password is enough again."""
-    person = people.get(id)
-    second_factors.remove_all(person, by=current_account(), origin=origin(), now=utcnow())
+    person = admin.get(id)
+    two_factor.remove_all(person, by=current_account(), origin=origin(), now=utcnow())
     flash(f"{person.username} signs in with the password alone now.")
     return redirect(url_for("people.show", id=id), 303)
 
@@ -131,7 +124,7 @@ def require_second_step() -> ResponseReturnValue:
     if not form.validate_on_submit():
         raise BadInput
     required, by = bool(form.required.data), current_account()
-    second_factors.require_of_staff(required, by=by, origin=origin(), now=utcnow())
+    two_factor.require_of_staff(required, by=by, origin=origin(), now=utcnow())
     flash("All staff need a second step now." if required else "A password is enough again.")
     return redirect(url_for("people.index"), 303)
 
@@ -154,25 +147,25 @@ def _found() -> dict[str, Any]:
     return {
         "form": form,
         "query": query,
-        "page": people.find(query),
+        "page": admin.find(query),
         "view": view,
-        "second_step_required": second_factors.is_required(),
+        "second_step_required": two_factor.is_required(),
     }
 
 
 def _page(id: UUID, form: RoleForm | None = None) -> str:
-    person, now = people.get(id), utcnow()
+    person, now = admin.get(id), utcnow()
     return render_template(
         "people/show.html",
         person=person,
         phone=phones.spaced(person.phone) if person.phone else "",
         form=form or RoleForm(formdata=None, role=person.role),
-        may_manage=departures.may_manage(current_account(), person),
-        has_second_step=second_factors.are_set_up(person),
-        is_locked=people.is_locked(person, now=now),
+        may_manage=deletion.may_manage(current_account(), person),
+        has_second_step=two_factor.are_set_up(person),
+        is_locked=admin.is_locked(person, now=now),
         staff_codes=invitations.count_staff_codes(person, now=now),
         sessions=sessions.living_of(person.id, now=now),
         sign_out_form=SignOutForm(formdata=None),
-        living_tokens=tokens.count_living_of(person, now=now),
-        story=stories.of_account(person),
+        living_tokens=api_tokens.count_living_of(person, now=now),
+        story=timeline.of_account(person),
     )

@@ -7,10 +7,10 @@ from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
 from portal.config import settings
-from portal.domain import refusals
+from portal.domain.mail import unsubscribe
 from portal.extensions import csrf
-from portal.guards import public
-from portal.languages import LANGUAGES
+from portal.http.guards import public
+from portal.mail.languages import LANGUAGES
 from portal.models import Invitation
 
 blueprint = Blueprint("refusals", __name__, url_prefix="/no-more-mail")
@@ -20,7 +20,7 @@ blueprint = Blueprint("refusals", __name__, url_prefix="/no-more-mail")
 @public
 def question(token: str) -> str:
     """A button. Looking refuses nothing: mail filters follow every link."""
-    return render_template("refusals/question.html", **_shown(refusals.invitation_of(token)))
+    return render_template("refusals/question.html", **_shown(unsubscribe.invitation_of(token)))
 
 
 @blueprint.post("/<token>")
@@ -31,8 +31,8 @@ def refuse(token: str) -> ResponseReturnValue:
 
     The signed link stands for the CSRF token.
     """
-    invitation = refusals.invitation_of(token)
-    refusals.refuse(invitation.recipient or "", now=utcnow())
+    invitation = unsubscribe.invitation_of(token)
+    unsubscribe.refuse(invitation.recipient or "", now=utcnow())
     return render_template("refusals/refused.html", **_shown(invitation))
 
 

@@ -7,11 +7,11 @@ from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
 from portal.config import settings
-from portal.devices import origin
-from portal.domain import requests
 from portal.domain.errors import BadInput, NotFound
+from portal.domain.invitations import requests
 from portal.forms.requests import DecisionForm, RequestForm
-from portal.guards import current_account, public, staff_required
+from portal.http.device import origin
+from portal.http.guards import current_account, public, staff_required
 from portal.models import RequestState, Role
 
 blueprint = Blueprint("requests", __name__)

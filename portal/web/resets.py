@@ -4,10 +4,10 @@ from flask import Blueprint, flash, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
-from portal.devices import origin
-from portal.domain import resets
+from portal.domain.accounts import password_reset
 from portal.forms.auth import IdentityForm, ResetForm
-from portal.guards import public
+from portal.http.device import origin
+from portal.http.guards import public
 from portal.web.outcomes import refusals_on
 
 blueprint = Blueprint("resets", __name__)
@@ -29,7 +29,7 @@ def create() -> ResponseReturnValue:
     form = IdentityForm()
     if not form.validate_on_submit():
         return render_template("resets/new.html", form=form), 422
-    resets.request(form.identity.data or "", origin=origin(), now=utcnow())
+    password_reset.request(form.identity.data or "", origin=origin(), now=utcnow())
     session[RESETTING] = form.identity.data
     return redirect(url_for("resets.code"), 303)
 
@@ -49,7 +49,7 @@ def finish() -> ResponseReturnValue:
     form = ResetForm()
     if form.validate_on_submit():
         with refusals_on(form):
-            resets.finish(
+            password_reset.finish(
                 form.identity.data or "",
                 form.code.data or "",
                 form.password.data or "",

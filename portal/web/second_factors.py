@@ -7,11 +7,11 @@ from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
-from portal.devices import origin
-from portal.domain import passkeys, second_factors
+from portal.domain.accounts import passkeys, two_factor
 from portal.domain.errors import NotFound
 from portal.forms.second_factors import CodeForm, NewPasskeyForm
-from portal.guards import current_account, fresh_sign_in_required
+from portal.http.device import origin
+from portal.http.guards import current_account, fresh_sign_in_required
 from portal.web.outcomes import refusals_on
 
 blueprint = Blueprint("second_factors", __name__, url_prefix="/account/security")
@@ -28,7 +28,7 @@ def index() -> str:
 @fresh_sign_in_required
 def begin_app() -> ResponseReturnValue:
     """Draw a secret for an app."""
-    second_factors.begin_totp(current_account())
+    two_factor.begin_totp(current_account())
     return redirect(url_for("second_factors.app"), 303)
 
 
@@ -46,7 +46,7 @@ def confirm_app() -> ResponseReturnValue:
     form = CodeForm()
     if form.validate_on_submit():
         with refusals_on(form):
-            codes = second_factors.confirm_totp(
+            codes = two_factor.confirm_totp(
                 current_account(), form.code.data or "", origin=origin(), now=utcnow()
             )
             return _added("From now on signing in asks for a code of your app.", codes)
@@ -57,7 +57,7 @@ def confirm_app() -> ResponseReturnValue:
 @fresh_sign_in_required
 def remove_app() -> ResponseReturnValue:
     """Ask for the app's codes no more."""
-    second_factors.remove_totp(current_account(), origin=origin(), now=utcnow())
+    two_factor.remove_totp(current_account(), origin=origin(), now=utcnow())
     flash("The app is removed.")
     return redirect(url_for("second_factors.index"), 303)
 
@@ -66,7 +66,7 @@ def remove_app() -> ResponseReturnValue:
 @fresh_sign_in_required
 def renew_recovery_codes() -> ResponseReturnValue:
     """Draw new recovery codes. This answer is the only one that ever shows them."""
-    codes = second_factors.renew_recovery_codes(current_account(), origin=origin(), now=utcnow())
+    codes = two_factor.renew_recovery_codes(current_account(), origin=origin(), now=utcnow())
     return render_template("security/codes.html", codes=codes), 201
 
 
@@ -115,7 +115,7 @@ def _added(words: str, codes: list[str]) -> ResponseReturnValue:
 
 
 def _app_page(form: CodeForm, status: int = 200) -> ResponseReturnValue:
-    pending = second_factors.pending_totp(current_account())
+    pending = two_factor.pending_totp(current_account())
     if pending is None:
         return redirect(url_for("second_factors.index"), 303)
     return render_template("security/app.html", form=form, pending=pending), status
@@ -126,7 +126,7 @@ def _shown(form: NewPasskeyForm | None = None) -> dict[str, Any]:
     return {
         "form": form or NewPasskeyForm(formdata=None),
         "account": account,
-        "is_due": second_factors.are_due(account),
+        "is_due": two_factor.are_due(account),
         "passkeys": passkeys.of(account),
-        "codes_left": second_factors.recovery_codes_left(account),
+        "codes_left": two_factor.recovery_codes_left(account),
     }

@@ -4,12 +4,12 @@ from flask import Blueprint, render_template, session
 from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
-from portal.devices import origin
-from portal.domain import passkeys, second_factors, sign_ins
+from portal.domain.accounts import login, passkeys, two_factor
 from portal.domain.errors import NotFound
 from portal.forms.auth import SignInForm
 from portal.forms.second_factors import PasskeyForm, SecondStepForm
-from portal.guards import current_session, public
+from portal.http.device import origin
+from portal.http.guards import current_session, public
 from portal.web.auth import enter
 from portal.web.outcomes import refusals_on
 
@@ -31,7 +31,7 @@ def take() -> ResponseReturnValue:
     if form.validate_on_submit():
         with refusals_on(form):
             return enter(
-                sign_ins.finish(
+                login.finish(
                     session.get("second_step", ""),
                     form.code.data or form.recovery_code.data or "",
                     origin=origin(),
@@ -60,7 +60,7 @@ def sign_in() -> ResponseReturnValue:
     if form.validate_on_submit():
         with refusals_on(retry):
             return enter(
-                sign_ins.finish_by_passkey(
+                login.finish_by_passkey(
                     form.credential.data or "",
                     origin=origin(),
                     now=utcnow(),
@@ -71,11 +71,11 @@ def sign_in() -> ResponseReturnValue:
 
 
 def _page(form: SecondStepForm) -> str:
-    account = sign_ins.waiting(session.get("second_step", ""), now=utcnow())
+    account = login.waiting(session.get("second_step", ""), now=utcnow())
     return render_template(
         "auth/second_step.html",
         form=form,
         has_app=account.totp_confirmed_at is not None,
         has_passkey=passkeys.are_possible() and bool(passkeys.of(account)),
-        codes_left=second_factors.recovery_codes_left(account),
+        codes_left=two_factor.recovery_codes_left(account),
     )

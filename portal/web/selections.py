@@ -8,11 +8,12 @@ from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
 from portal.config import settings
-from portal.devices import origin
-from portal.domain import bulk, mailings
+from portal.domain.batches import bulk
 from portal.domain.errors import BadInput, NothingChosen, PortalError
+from portal.domain.mail import resend as mailings
 from portal.forms.batches import SelectionExtensionForm, SelectionForm
-from portal.guards import current_account, staff_required
+from portal.http.device import origin
+from portal.http.guards import current_account, staff_required
 from portal.models import Role
 from portal.web.redirects import local_path
 

@@ -5,13 +5,13 @@ from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
 from portal.config import settings
-from portal.devices import origin
-from portal.domain import members, verification
+from portal.domain.accounts import registration, verification
+from portal.domain.accounts.profile import LANGUAGES, Profile
 from portal.domain.errors import NotFound
-from portal.domain.profiles import LANGUAGES, Profile
 from portal.forms import Form
 from portal.forms.auth import ActivationForm, IdentityForm, SignUpForm
-from portal.guards import account_required, current_account, current_session, public
+from portal.http.device import origin
+from portal.http.guards import account_required, current_account, current_session, public
 from portal.models import Purpose
 from portal.web.outcomes import refusals_on
 
@@ -35,7 +35,7 @@ def create() -> ResponseReturnValue:
     form = SignUpForm()
     if form.validate_on_submit():
         with refusals_on(form):
-            members.sign_up(
+            registration.sign_up(
                 email=form.email.data or "",
                 password=form.password.data or "",
                 profile=Profile(language=request.accept_languages.best_match(LANGUAGES) or ""),
@@ -63,7 +63,7 @@ def activate() -> ResponseReturnValue:
     form = ActivationForm()
     if form.validate_on_submit():
         with refusals_on(form):
-            members.activate(
+            registration.activate(
                 form.identity.data or "", form.code.data or "", origin=origin(), now=utcnow()
             )
             return _activated()
@@ -77,7 +77,7 @@ def resend() -> ResponseReturnValue:
     """Mail the code anew. The answer is the same whoever asks for whom."""
     form = IdentityForm()
     if form.validate_on_submit():
-        members.resend(form.identity.data or "", origin=origin(), now=utcnow())
+        registration.resend(form.identity.data or "", origin=origin(), now=utcnow())
         session[CONFIRMING] = form.identity.data
         flash("If there is something to confirm, a new mail is on its way.")
     return redirect(url_for("signup.activation"), 303)
@@ -88,7 +88,7 @@ def resend() -> ResponseReturnValue:
 def prove() -> ResponseReturnValue:
     """Mail a code to one's own address, for it is not proven yet."""
     email = current_account().email
-    members.resend(email, origin=origin(), now=utcnow())
+    registration.resend(email, origin=origin(), now=utcnow())
     session[CONFIRMING] = email
     return redirect(url_for("signup.activation"), 303)
 
@@ -109,7 +109,7 @@ def link(token: str) -> str:
 @public
 def activate_by_link(token: str) -> ResponseReturnValue:
     """Confirm an e-mail by the button behind the link."""
-    members.activate_by_link(token, origin=origin(), now=utcnow())
+    registration.activate_by_link(token, origin=origin(), now=utcnow())
     return _activated()
 
 
@@ -117,7 +117,7 @@ def activate_by_link(token: str) -> ResponseReturnValue:
 @public
 def resend_by_link(token: str) -> ResponseReturnValue:
     """Mail a new link in place of one that grew old."""
-    members.resend_by_link(token, now=utcnow())
+    registration.resend_by_link(token, now=utcnow())
     flash("If there is something to confirm, a new mail is on its way.")
     return redirect(url_for("signup.activation"), 303)
 

@@ -7,10 +7,10 @@ from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
-from portal.devices import origin
-from portal.domain import tokens
+from portal.domain.tokens import api_tokens
 from portal.forms.tokens import TokenForm
-from portal.guards import current_account, is_sign_in_fresh, staff_required
+from portal.http.device import origin
+from portal.http.guards import current_account, is_sign_in_fresh, staff_required
 from portal.models import Role, Scope
 
 blueprint = Blueprint("tokens", __name__, url_prefix="/admin/tokens")
@@ -30,7 +30,7 @@ def create() -> ResponseReturnValue:
     form, now = TokenForm(), utcnow()
     if not form.validate_on_submit():
         return _page(form), 422
-    _, token = tokens.create_api_token(
+    _, token = api_tokens.create_api_token(
         by=current_account(),
         name=form.name.data or "",
         scope=Scope(form.scope.data),
@@ -45,13 +45,13 @@ def create() -> ResponseReturnValue:
 @staff_required(Role.ADMIN)
 def revoke(id: UUID) -> ResponseReturnValue:
     """End a token at once."""
-    tokens.revoke_api_token(id, by=current_account(), origin=origin(), now=utcnow())
+    api_tokens.revoke_api_token(id, by=current_account(), origin=origin(), now=utcnow())
     flash("Revoked. Programs that use it are refused from now on.")
     return redirect(url_for("tokens.index"), 303)
 
 
 def _page(form: TokenForm, token: str | None = None) -> str:
-    mine = tokens.api_tokens_of(current_account())
+    mine = api_tokens.api_tokens_of(current_account())
     return render_template(
         "tokens/index.html",
         form=form,

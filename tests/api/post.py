@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from aiosmtpd.controller import Controller
 from flask import Flask
 
-from portal import create_app, mailer
+from portal import create_app
 from portal.extensions import db
+from portal.mail import delivery
 from tests.conftest import make_settings
-from tests.test_mailer import Mailbox
+from tests.mail.test_delivery import Mailbox
 
 CODE = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{8}\b")
 
@@ -27,7 +28,7 @@ class Post:
     def letters_to(self, address: str) -> list[str]:
         """The text of every mail to this address so far, once what is due was sent."""
         with self.app.app_context():
-            while mailer.send_due():
+            while delivery.send_due():
                 pass
             db.session.remove()
         return [

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import accounts, tokens
+from portal.domain.accounts import accounts
+from portal.domain.tokens import api_tokens
 from portal.extensions import db
 from portal.models import Account, ApiToken, Scope
 from tests import factories
@@ -30,7 +31,7 @@ def person(signed_in: tuple[Program, Person], behind: Flask) -> Account:
 
 def make(person: Account, scope: Scope, expires_at: datetime | None = None) -> tuple[UUID, str]:
     """A new token: its id, and itself."""
-    row, token = tokens.create_api_token(
+    row, token = api_tokens.create_api_token(
         by=person,
         name="a test",
         scope=scope,
@@ -90,7 +91,7 @@ def test_a_revoked_token_is_refused_at_once(alice: Program, person: Account) -> 
     robot = Program(alice.url, token)
     assert data(robot.get(f"{INVITATION}/history"))
 
-    tokens.revoke_api_token(row, by=person, origin=factories.device(), now=utcnow())
+    api_tokens.revoke_api_token(row, by=person, origin=factories.device(), now=utcnow())
 
     assert refusal(robot.get(f"{INVITATION}/history")) == UNAUTHORIZED
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from portal.security import LARGEST_BODY
+from portal.http.headers import LARGEST_BODY
 from tests.api.programs import ADMIN, INVITATION, Person, Program, device, refusal
 
 pytestmark = pytest.mark.gunicorn

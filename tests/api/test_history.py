@@ -12,8 +12,9 @@ import pytest
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import accounts, invitations
-from portal.domain.invitations import Terms
+from portal.domain.accounts import accounts
+from portal.domain.invitations import invitations
+from portal.domain.invitations.invitations import Terms
 from tests import factories
 from tests.api.programs import INVITATION, Person, Program, admin, data, device, refusal
 

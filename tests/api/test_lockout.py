@@ -9,8 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from portal.api.words import duration
-from portal.domain import codes
+from portal.api.dialects.words import duration
+from portal.domain.invitations import codes
 from portal.models import Account
 from tests import factories
 from tests.api.programs import Program, data, device, refusal

@@ -11,8 +11,10 @@ import pytest
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import accounts, sessions, signed_tokens, tokens
+from portal.domain.accounts import accounts, sessions
 from portal.domain.errors import SignInRequired
+from portal.domain.tokens import api_tokens
+from portal.domain.tokens import jwt as signed_tokens
 from portal.extensions import db
 from portal.models import Account, Role, Scope
 from tests import factories
@@ -38,7 +40,7 @@ def browser(program: Program) -> Iterator[httpx.Client]:
 def api_token(behind: Flask) -> str:
     """What the mobile app shows."""
     admin = factories.staff(Role.ADMIN, Person().username, utcnow())
-    _, token = tokens.create_api_token(
+    _, token = api_tokens.create_api_token(
         by=admin,
         name="the app",
         scope=Scope.SIGN_IN,

@@ -8,7 +8,8 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from portal.clock import utcnow
-from portal.domain import members, recipient_proofs
+from portal.domain.accounts import registration as members
+from portal.domain.invitations import recipient_verification
 from portal.extensions import db
 from portal.models import Account, Invitation, Redemption, Role
 from tests import factories
@@ -35,7 +36,7 @@ def issued(app: Flask) -> tuple[str, str]:
 def _issue(app: Flask, **terms: Any) -> tuple[str, str]:
     with app.app_context():
         invited = factories.invitation(factories.owner(utcnow()), utcnow(), recipient=ADA, **terms)
-        return code_of(invited), recipient_proofs.of_link(invited.id, ADA)
+        return code_of(invited), recipient_verification.of_link(invited.id, ADA)
 
 
 def mailed_to_ada(app: Flask) -> str:

@@ -19,10 +19,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from portal.api.openapi import OPERATIONS
-from portal.api.operations import Operation
+from portal.api.openapi.document import OPERATIONS
+from portal.api.openapi.operations import Operation
 from portal.clock import utcnow
-from portal.domain import accounts, tokens
+from portal.domain.accounts import accounts
+from portal.domain.tokens import api_tokens
 from portal.models import Scope
 from tests import factories
 from tests.api.programs import Person, Program
@@ -70,7 +71,7 @@ def token(signed_in: tuple[Program, Person], behind: Flask, operation: Operation
     assert account is not None
     if operation.name == "logout":
         return alice.token
-    _, token = tokens.create_api_token(
+    _, token = api_tokens.create_api_token(
         by=account,
         name="schemathesis",
         scope=Scope.MANAGE,

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import accounts, signing
+from portal.domain.accounts import accounts
+from portal.domain.tokens import signing
 from portal.extensions import db
 from portal.models import Account, Role, Session
 from tests.api.conftest import CONTRACT

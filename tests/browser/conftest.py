@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from portal import create_app
 from portal.clock import utcnow
-from portal.domain import accounts
+from portal.domain.accounts import accounts
 from portal.extensions import db
 from tests import factories
 from tests.conftest import make_settings, migrate

@@ -10,7 +10,9 @@ from playwright.sync_api import Page, expect
 
 from portal.clock import utcnow
 from portal.config import ROOT
-from portal.domain import accounts, batches, codes
+from portal.domain.accounts import accounts
+from portal.domain.batches import batches
+from portal.domain.invitations import codes
 from portal.models import Role
 from tests import factories
 from tests.browser.conftest import DESK, PHONE, House, Issued, Open, register, sign_in

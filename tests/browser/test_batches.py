@@ -7,10 +7,11 @@ from uuid import UUID
 import pytest
 from playwright.sync_api import Page, expect
 
-from portal import worker
 from portal.clock import utcnow
-from portal.domain import accounts, batches
+from portal.domain.accounts import accounts
+from portal.domain.batches import batches
 from portal.models import Account
+from portal.ops import worker
 from tests import factories
 from tests.browser.conftest import House, Open, sign_in
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from portal import worker
-from portal.domain import imports
-from portal.security import LARGEST_BODY
+from portal.domain.imports import uploads
+from portal.http.headers import LARGEST_BODY
+from portal.ops import worker
 from tests.browser.conftest import DESK, PHONE, House, Open, sign_in
 
 GUESTS = """E-mail;Name;Expires
@@ -74,14 +74,14 @@ def test_pasted_addresses_are_previewed_too(house: House, olivia: Page) -> None:
 def test_a_long_file_is_watched_while_it_is_read(
     house: House, olivia: Page, tmp_path: Path
 ) -> None:
-    count = imports.AT_ONCE + 1
+    count = uploads.AT_ONCE + 1
     path = tmp_path / "Everybody.csv"
     path.write_text("".join(f"guest{number}@watched.example.org\n" for number in range(count)))
     olivia.goto("/admin/imports/new")
     olivia.get_by_label("A file").set_input_files(path)
     olivia.get_by_role("button", name="Show the preview").click()
     expect(olivia.get_by_role("heading", name="Reading the file …")).to_be_visible()
-    expect(olivia.get_by_text(f"{imports.AT_ONCE:,} lines read.")).to_be_visible()
+    expect(olivia.get_by_text(f"{uploads.AT_ONCE:,} lines read.")).to_be_visible()
     expect(olivia.get_by_role("progressbar")).to_be_visible()
 
     with house.app.app_context():

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from portal.clock import utcnow
-from portal.domain import recipient_proofs
+from portal.domain.invitations import recipient_verification
 from tests import factories
 from tests.browser.conftest import DESK, PHONE, House, Open, running
 
@@ -62,7 +62,7 @@ def test_the_mailed_link_needs_one_press_of_a_button(mailing_house: House, opene
     issued = mailing_house.issue(recipient=ADA)
     with mailing_house.app.app_context():
         invitation = issued.path.rpartition("/")[2]
-        proof = recipient_proofs.of_link(UUID(invitation), ADA)
+        proof = recipient_verification.of_link(UUID(invitation), ADA)
     guest = opened(mailing_house, width=PHONE)
     guest.goto(f"/?code={issued.code}&proof={proof}")
     expect(guest.get_by_text("It was made for you")).to_be_visible()

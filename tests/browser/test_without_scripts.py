@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from portal.clock import utcnow
-from portal.domain import codes
+from portal.domain.invitations import codes
 from tests.browser.conftest import PHONE, House, Open, sign_in
 
 

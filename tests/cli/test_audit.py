@@ -4,7 +4,7 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
-from portal.domain import audit, chain
+from portal.domain.audit import audit, chain
 from portal.extensions import db
 from tests import factories
 from tests.conftest import run_sql

@@ -11,11 +11,14 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
-from portal import backups, create_app
+from portal import create_app
 from portal.clock import utcnow
-from portal.domain import accounts, audit, chain, installation
+from portal.domain.accounts import accounts
+from portal.domain.audit import audit, chain
 from portal.domain.errors import CodeRefused
+from portal.domain.operations import installation
 from portal.extensions import db
+from portal.ops import backups
 from tests import factories
 from tests.conftest import make_settings, migrate
 from tests.factories import code_of, device

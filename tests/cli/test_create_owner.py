@@ -4,7 +4,8 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
-from portal.domain import accounts, audit, passwords
+from portal.domain.accounts import accounts, passwords
+from portal.domain.audit import audit
 from portal.models import Role
 from tests.factories import PASSWORD
 

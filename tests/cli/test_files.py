@@ -9,7 +9,7 @@ from click.testing import Result
 from flask import Flask
 from openpyxl import load_workbook
 
-from portal.domain.invitations import revoke
+from portal.domain.invitations.invitations import revoke
 from portal.extensions import db
 from portal.models import Account, Batch, Invitation, Role
 from tests.factories import NOW, code_of, device, invitation, owner, staff

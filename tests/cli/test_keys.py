@@ -4,8 +4,8 @@ import pytest
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import signing
 from portal.domain.errors import SignInRequired
+from portal.domain.tokens import signing
 
 pytestmark = pytest.mark.usefixtures("context")
 

@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from portal import create_app, doctor, schema
+from portal import create_app, schema
 from portal.clock import utcnow
-from portal.doctor import Finding, Level
-from portal.doctor.checks import BACKUP_EVERY, STUCK_AFTER
-from portal.domain import installation, outbox
+from portal.domain.mail import outbox
+from portal.domain.operations import installation
 from portal.extensions import db
 from portal.models import Installation
+from portal.ops import doctor
+from portal.ops.doctor import Finding, Level
+from portal.ops.doctor.checks import BACKUP_EVERY, STUCK_AFTER
 from tests import factories
 from tests.conftest import REDIS, make_settings, run_sql
 
@@ -149,10 +151,10 @@ def test_mail_that_nobody_sends_is_wrong() -> None:
 
 
 def test_a_disk_that_is_full_is_wrong(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portal.doctor.checks.SCARCE", 1 << 60)
+    monkeypatch.setattr("portal.ops.doctor.checks.SCARCE", 1 << 60)
     assert look("Disk").level is (Level.GOOD if engine == "postgres" else Level.BAD)
 
 
 def test_clocks_that_differ_are_wrong(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portal.doctor.checks.CLOCKS_APART", timedelta(seconds=-1))
+    monkeypatch.setattr("portal.ops.doctor.checks.CLOCKS_APART", timedelta(seconds=-1))
     assert look("Clock").level is (Level.BAD if engine == "postgres" else Level.GOOD)

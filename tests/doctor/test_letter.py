@@ -8,7 +8,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from portal.doctor import Level, send_test_mail
+from portal.ops.doctor import Level, send_test_mail
 
 pytestmark = pytest.mark.usefixtures("context")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.doctor import Level, Route, client_address
+from portal.ops.doctor import Level, Route, client_address
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,18 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from portal.domain import (
+from portal.domain.accounts import (
     accounts,
     credentials,
-    departures,
-    members,
-    own_data,
-    redemptions,
-    resets,
-    retention,
-    signed_tokens,
+    data_export,
+    deletion,
+    password_reset,
+    registration,
 )
+from portal.domain.audit import retention
 from portal.domain.errors import EmailUnconfirmed
+from portal.domain.invitations import redemptions
+from portal.domain.tokens import jwt
 from portal.extensions import db
 from portal.models import Account, EmailProof, Mail, Redemption, Role
 from tests import factories
@@ -49,8 +49,8 @@ def staff() -> Account:
 def claims_of(account: Account) -> dict[str, Any]:
     """What other services are told about an account that signs in."""
     session = accounts.sign_in(account.email, PASSWORD, origin=device(), now=NOW, dialect="kursus")
-    token = signed_tokens.kursus(session, now=NOW)
-    return dict(signed_tokens.claims_of(token, signed_tokens.KURSUS, now=NOW))
+    token = jwt.kursus(session, now=NOW)
+    return dict(jwt.claims_of(token, jwt.KURSUS, now=NOW))
 
 
 # case 88
@@ -65,7 +65,7 @@ def test_a_staff_code_proves_no_email_and_a_mail_does() -> None:
     assert (sam.email_proof, mails_to(SAM)) == (None, ["activation"])
     assert claims_of(sam)["email_verified"] is False
 
-    members.activate(SAM, sent_to(SAM)[0], origin=device(), now=NOW)
+    registration.activate(SAM, sent_to(SAM)[0], origin=device(), now=NOW)
 
     assert stored(sam).email_proof is EmailProof.MAIL
     assert claims_of(sam)["email_verified"] is True
@@ -83,7 +83,7 @@ def test_members_prove_their_email_by_signing_up() -> None:
     mia = factories.newcomer()
     assert mia.email_proof is None
 
-    members.activate(mia.email, sent_to(mia.email)[0], origin=device(), now=NOW)
+    registration.activate(mia.email, sent_to(mia.email)[0], origin=device(), now=NOW)
 
     assert claims_of(mia)["email_verified"] is True
 
@@ -101,9 +101,9 @@ def test_a_new_email_is_proven_by_its_own_mail() -> None:
 # case 46
 def test_a_password_reset_proves_no_email() -> None:
     sam = staff()
-    resets.request(SAM, origin=device(), now=NOW)
+    password_reset.request(SAM, origin=device(), now=NOW)
 
-    resets.finish(SAM, sent_to(SAM)[0], f"{PASSWORD}!", origin=device(), now=NOW)
+    password_reset.finish(SAM, sent_to(SAM)[0], f"{PASSWORD}!", origin=device(), now=NOW)
 
     assert stored(sam).email_proof is None
 
@@ -114,7 +114,7 @@ def test_a_dialect_that_cannot_say_unverified_refuses_an_unproven_email() -> Non
     with refused(EmailUnconfirmed):
         accounts.sign_in(sam.email, PASSWORD, origin=device(), now=NOW, email_proven=True)
 
-    members.activate(SAM, sent_to(SAM)[0], origin=device(), now=NOW)
+    registration.activate(SAM, sent_to(SAM)[0], origin=device(), now=NOW)
     assert accounts.sign_in(sam.email, PASSWORD, origin=device(), now=NOW, email_proven=True)
 
 
@@ -124,7 +124,7 @@ def test_somebody_who_signs_up_with_an_address_of_staff_cannot_prove_it_for_them
     db.session.execute(sa.delete(Mail))
     db.session.commit()
 
-    members.sign_up(email=SAM, password=PASSWORD, origin=device(), now=NOW)
+    registration.sign_up(email=SAM, password=PASSWORD, origin=device(), now=NOW)
 
     assert mails_to(SAM) == ["account_exists"]
     assert stored(sam).email_proof is None
@@ -159,9 +159,9 @@ def test_deleting_an_account_with_an_unproven_email_leaves_what_is_anothers() ->
     sam = staff()
 
     assert [
-        mail["kind"] for mail in own_data.export_of(sam, origin=device(), now=NOW)["mails"]
+        mail["kind"] for mail in data_export.export_of(sam, origin=device(), now=NOW)["mails"]
     ] == []
-    departures.erase(sam, PASSWORD, origin=device(), now=NOW)
+    deletion.erase(sam, PASSWORD, origin=device(), now=NOW)
 
     assert stored(invitee).revoked_at is None
     assert db.session.scalars(sa.select(Redemption.email)).all().count(SAM) == 1

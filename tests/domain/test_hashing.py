@@ -8,20 +8,17 @@ from uuid import uuid4
 
 import pytest
 
-from portal.domain import (
+from portal.domain.accounts import (
     accounts,
     credentials,
-    departures,
-    members,
-    one_device,
+    deletion,
+    login,
+    password_reset,
     passwords,
-    redemptions,
-    resets,
-    sign_ins,
-    signed_tokens,
-    steps,
+    registration,
     verification,
 )
+from portal.domain.client import Origin
 from portal.domain.errors import (
     AskedTooOften,
     CodeRefused,
@@ -30,7 +27,8 @@ from portal.domain.errors import (
     PortalError,
     VerificationRefused,
 )
-from portal.domain.origin import Origin
+from portal.domain.invitations import redemptions
+from portal.domain.tokens import jwt, mobile, okami
 from portal.models import Account, Purpose
 from tests import factories, thrift
 from tests.domain.outcomes import refused
@@ -93,9 +91,9 @@ def spend_the_budgets() -> None:
         lambda: redemptions.check(WRONG_CODE, origin=here(), now=NOW),
         lambda: redemptions.redeem(WRONG_CODE, origin=here(), now=NOW),
         lambda: accounts.sign_in("nobody", "wrong", origin=here(), now=NOW),
-        lambda: resets.finish("nobody", "ABCD1234", NEW, origin=here(), now=NOW),
+        lambda: password_reset.finish("nobody", "ABCD1234", NEW, origin=here(), now=NOW),
         lambda: verification.require_patience(here(), now=NOW),
-        lambda: resets.request("nobody", origin=here(), now=NOW),
+        lambda: password_reset.request("nobody", origin=here(), now=NOW),
     ):
         with suppress(PortalError):
             guess()
@@ -103,14 +101,14 @@ def spend_the_budgets() -> None:
 
 def step2(_mia: Account) -> object:
     """Show a password to the okami dialect."""
-    first = steps.name_client(str(uuid4()), now=NOW)
-    return steps.show_password(first, "mia@example.org", PASSWORD, origin=here(), now=NOW)
+    first = okami.name_client(str(uuid4()), now=NOW)
+    return okami.show_password(first, "mia@example.org", PASSWORD, origin=here(), now=NOW)
 
 
 def on_one_device(_mia: Account) -> object:
     """Sign in by the mobile dialect."""
-    lasts = signed_tokens.MOBILE_LASTS
-    return one_device.sign_in("mia", PASSWORD, origin=here(), now=NOW, lasts=lasts)
+    lasts = jwt.MOBILE_LASTS
+    return mobile.sign_in("mia", PASSWORD, origin=here(), now=NOW, lasts=lasts)
 
 
 def change(mia: Account) -> object:
@@ -130,17 +128,17 @@ def move(mia: Account) -> object:
 def erase(mia: Account) -> object:
     """Delete the account."""
     within = factories.session_of(mia)
-    return departures.erase(mia, PASSWORD, session=within, origin=here(), now=NOW)
+    return deletion.erase(mia, PASSWORD, session=within, origin=here(), now=NOW)
 
 
 def sign_up(_mia: Account) -> object:
     """Sign up."""
-    return members.sign_up(email="ana@example.org", password=NEW, origin=here(), now=NOW)
+    return registration.sign_up(email="ana@example.org", password=NEW, origin=here(), now=NOW)
 
 
 def sign_in(_mia: Account) -> object:
     """Sign in on the pages."""
-    return sign_ins.begin("mia", PASSWORD, origin=here(), now=NOW)
+    return login.begin("mia", PASSWORD, origin=here(), now=NOW)
 
 
 def sign_in_as_program(_mia: Account) -> object:
@@ -151,7 +149,7 @@ def sign_in_as_program(_mia: Account) -> object:
 def reset(_mia: Account) -> object:
     """Set another password by the mailed code, which is right."""
     code, _ = sent_to("mia@example.org")
-    return resets.finish("mia", code, NEW, origin=here(), now=NOW)
+    return password_reset.finish("mia", code, NEW, origin=here(), now=NOW)
 
 
 VERBS = [
@@ -166,7 +164,7 @@ VERBS = [
 def test_an_address_that_has_to_wait_costs_no_hash(
     mia: Account, hasher: Counting, verb: Callable[[Account], object]
 ) -> None:
-    resets.request("mia", origin=device(address="192.0.2.2"), now=NOW)
+    password_reset.request("mia", origin=device(address="192.0.2.2"), now=NOW)
     spend_the_budgets()
     hasher.hashes = 0
 
@@ -209,7 +207,7 @@ def test_a_device_that_is_locked_out_costs_no_hash_when_it_signs_up(
     guesser = here("guesser")
     for expected in (CodeRefused, CodeRefused, LockedOut, LockedOut):
         with refused(expected):
-            members.sign_up(
+            registration.sign_up(
                 email="eve@example.org",
                 password=NEW,
                 invitation_code=WRONG_CODE,
@@ -223,10 +221,10 @@ def test_a_device_that_is_locked_out_costs_no_hash_when_it_signs_up(
 def test_a_wrong_code_costs_no_hash_and_a_right_one_costs_one(
     mia: Account, hasher: Counting
 ) -> None:
-    resets.request("mia", origin=device(), now=NOW)
+    password_reset.request("mia", origin=device(), now=NOW)
     for name in ("mia", "nobody"):
         with refused(VerificationRefused):
-            resets.finish(name, "ABCD1234", NEW, origin=here(), now=NOW)
+            password_reset.finish(name, "ABCD1234", NEW, origin=here(), now=NOW)
     assert hasher.hashes == 0
 
     reset(mia)
@@ -249,7 +247,7 @@ def test_known_and_unknown_emails_cost_the_same_to_sign_up(mia: Account, hasher:
     costs = []
     for email in ("mia@example.org", "ana@example.org"):
         hasher.hashes = 0
-        members.sign_up(email=email, password=NEW, origin=here(), now=NOW)
+        registration.sign_up(email=email, password=NEW, origin=here(), now=NOW)
         costs.append(hasher.hashes)
     assert costs == [1, 1]
 
@@ -259,11 +257,11 @@ def test_a_deactivation_that_comes_between_code_and_hash_keeps_the_password(
 ) -> None:
     """The hash takes long, and is made while nothing is locked."""
     olivia, before = factories.owner(), mia.password_hash
-    resets.request("mia", origin=device(), now=NOW)
+    password_reset.request("mia", origin=device(), now=NOW)
     hashed = passwords.hashed
 
     def deactivated_meanwhile(password: str) -> str:
-        departures.deactivate(mia, by=olivia, origin=device(), now=NOW)
+        deletion.deactivate(mia, by=olivia, origin=device(), now=NOW)
         return hashed(password)
 
     monkeypatch.setattr(passwords, "hashed", deactivated_meanwhile)
@@ -274,10 +272,10 @@ def test_a_deactivation_that_comes_between_code_and_hash_keeps_the_password(
 
 
 def test_the_exchanged_code_of_the_two_step_reset_still_sets_a_password(mia: Account) -> None:
-    resets.request("mia", origin=device(), now=NOW)
+    password_reset.request("mia", origin=device(), now=NOW)
     code, _ = sent_to("mia@example.org")
-    following = resets.exchange("mia", code, origin=here(), now=NOW)
+    following = password_reset.exchange("mia", code, origin=here(), now=NOW)
 
-    resets.finish("mia", following, NEW, origin=here(), now=NOW, step=Purpose.NEW_PASSWORD)
+    password_reset.finish("mia", following, NEW, origin=here(), now=NOW, step=Purpose.NEW_PASSWORD)
 
     assert accounts.sign_in("mia", NEW, origin=here(), now=NOW)

@@ -5,17 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from portal.domain import (
-    accounts,
-    audit,
-    departures,
-    invitations,
-    members,
-    one_device,
-    people,
-    redemptions,
-)
+from portal.domain.accounts import accounts, admin, deletion, registration
+from portal.domain.audit import audit
 from portal.domain.errors import CodeRefused, InvitationWithdrawn, TooManyFailures
+from portal.domain.invitations import invitations, redemptions
+from portal.domain.tokens import mobile
 from portal.extensions import db
 from portal.models import Account, Invitation, Role
 from tests import factories
@@ -44,24 +38,24 @@ def give(role: Role) -> Change:
     """Giving Alice that role."""
 
     def change(alice: Account, olivia: Account) -> int:
-        return people.change_role(alice, role, by=olivia, origin=device(), now=NOW)
+        return admin.change_role(alice, role, by=olivia, origin=device(), now=NOW)
 
     return change
 
 
 def deactivate(alice: Account, olivia: Account) -> int:
     """Keeping Alice out."""
-    return departures.deactivate(alice, by=olivia, origin=device(), now=NOW)
+    return deletion.deactivate(alice, by=olivia, origin=device(), now=NOW)
 
 
 def erase(alice: Account, _: Account) -> None:
     """Alice deletes her account."""
-    departures.erase(alice, PASSWORD, origin=device(), now=NOW)
+    deletion.erase(alice, PASSWORD, origin=device(), now=NOW)
 
 
 def step_down(alice: Account, _: Account) -> int:
     """Alice makes herself an admin."""
-    return people.change_role(alice, Role.ADMIN, by=alice, origin=device(), now=NOW)
+    return admin.change_role(alice, Role.ADMIN, by=alice, origin=device(), now=NOW)
 
 
 def register(code: str, name: str = "zoe") -> Account:
@@ -78,7 +72,7 @@ def register(code: str, name: str = "zoe") -> Account:
 
 def sign_up(code: str, name: str = "zoe") -> Account | None:
     """Sign up as a member, with a code that grants more."""
-    return members.sign_up(
+    return registration.sign_up(
         email=f"{name}@example.org",
         password=PASSWORD,
         invitation_code=code,
@@ -136,9 +130,9 @@ def test_a_member_whom_wrong_passwords_deactivate_leaves_no_staff_code(olivia: A
     db.session.commit()
 
     phone = device()
-    for _ in range(one_device.MOST_FAILURES):
+    for _ in range(mobile.MOST_FAILURES):
         with pytest.raises(Exception) as refusal:  # noqa: PT011 - the last one is looked at
-            one_device.sign_in("mia", "wrong", origin=phone, now=NOW, lasts=DAY)
+            mobile.sign_in("mia", "wrong", origin=phone, now=NOW, lasts=DAY)
 
     assert isinstance(refusal.value, TooManyFailures)
     assert stored(left_over).revoked_at is not None

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from alembic.operations import BatchOperations, Operations
 from alembic.runtime.migration import MigrationContext
 
-from portal.domain import chain, codes
+from portal.domain.audit import chain
+from portal.domain.invitations import codes
 from portal.extensions import db
 from portal.models import AuditEvent, Invitation, Redemption
 from tests.factories import PASSWORD

@@ -8,13 +8,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from portal import mailer, worker
-from portal.domain import batches, chain, imports, outbox, reminders, retention, worker_tasks
+from portal.domain.audit import chain, retention
+from portal.domain.batches import batches
+from portal.domain.imports import uploads
+from portal.domain.mail import outbox, reminders
+from portal.domain.operations import worker_tasks
 from portal.extensions import db
+from portal.mail import delivery
 from portal.models import Batch, Mail
+from portal.ops import worker
 
-outbox.LEASE = imports.LEASE = worker_tasks.LEASE = timedelta(seconds=2)
-mailer.LEASE_LEFT = timedelta(0)
+outbox.LEASE = uploads.LEASE = worker_tasks.LEASE = timedelta(seconds=2)
+delivery.LEASE_LEFT = timedelta(0)
 worker.PAUSE = 0.2
 
 
@@ -45,14 +50,14 @@ def render(mail: Mail, matter: Any) -> Any:
     return _render(mail, matter)
 
 
-_render = mailer.render
+_render = delivery.render
 POISON = os.environ["POISON"]
 if POISON == "batch":
     batches.advance = deadly(batches.advance)
 elif POISON == "import":
-    imports.read = deadly(imports.read)
+    uploads.read = deadly(uploads.read)
 elif POISON == "mail":
-    mailer.render = render
+    delivery.render = render
 elif POISON == "reminders":
     reminders.queue_due = lambda **_: die()
 elif POISON == "retention":

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from httpx import Response
 
 from portal.clock import utcnow
-from portal.domain import chain, verification
+from portal.domain.accounts import verification
+from portal.domain.audit import chain
 from portal.extensions import db
 from portal.models import Account, AttemptCounter, AuditEvent, Invitation, Purpose
 from tests import factories

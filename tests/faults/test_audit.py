@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flask import Flask, current_app
 
 from portal.clock import utcnow
-from portal.domain import audit, chain
+from portal.domain.audit import audit, chain
 from portal.extensions import db
 from portal.models import Account, UnlinkedEvent
 from tests.faults.attack import Browser, at_once, must_break, twins

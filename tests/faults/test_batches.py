@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import batches, chain
-from portal.domain.invitations import Terms
+from portal.domain.audit import chain
+from portal.domain.batches import batches
+from portal.domain.invitations.invitations import Terms
 from portal.extensions import db
 from portal.models import Account, Batch, BatchRow, BatchState, Invitation
 from tests import factories

@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 
 from portal.clock import utcnow
 from portal.extensions import db
-from portal.guards import public
+from portal.http.guards import public
 from portal.models import Account
 from tests import factories
 from tests.factories import code_of

@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from portal.clock import utcnow
-from portal.domain import attempts, chain
+from portal.domain.audit import chain
+from portal.domain.lockout import lockout
 from portal.extensions import db
 from portal.models import Account, AuditEvent
 from tests import factories
@@ -97,9 +98,9 @@ def _guess_while_unlocked(url: str) -> int:
     """How many guesses of a locked device are looked at once staff unlock it."""
     locked, desk = browsers(2, url)
     desk.sign_in("olivia")
-    before = set(attempts.locked(now=utcnow()))
+    before = set(lockout.locked(now=utcnow()))
     assert statuses([locked.redeem(guess()) for _ in range(3)]) == {422: 2, 429: 1}
-    [device] = set(attempts.locked(now=utcnow())) - before
+    [device] = set(lockout.locked(now=utcnow())) - before
     looked_at = evaluated()
     at_once(
         [partial(desk.submit, "/admin/locks/devices/release", device=device)]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from httpx import Response
 
 from portal.clock import utcnow
-from portal.domain import tokens
+from portal.domain.tokens import api_tokens
 from portal.extensions import db
 from portal.models import Account, RefreshToken, Role, Scope, Session
 from tests import factories
@@ -32,7 +32,7 @@ def bob(olivia: Account) -> Account:
 @pytest.fixture
 def api_token(olivia: Account) -> str:
     """What the app shows."""
-    made, token = tokens.create_api_token(
+    made, token = api_tokens.create_api_token(
         by=olivia,
         name="the app",
         scope=Scope.SIGN_IN,

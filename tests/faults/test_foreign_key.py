@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from portal.domain import installation
+from portal.domain.operations import installation
 from tests.conftest import SECRET
 from tests.faults.conftest import Serve
 

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import sqlalchemy as sa
 
-from portal.domain import chain
+from portal.domain.audit import chain
 from portal.extensions import db
 from portal.models import Account, AuditEvent, Session
 from tests.faults.attack import Browser, at_once, must_break, statuses, twins

@@ -12,8 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from portal.clock import utcnow
-from portal.domain import batches, imports, previews
-from portal.domain.invitations import Terms
+from portal.domain.batches import batches
+from portal.domain.imports import preview, uploads
+from portal.domain.invitations.invitations import Terms
 from portal.extensions import db
 from portal.models import Account, Batch, BatchRow, BatchState, BatchUpload, Invitation
 from tests import factories
@@ -24,7 +25,7 @@ from tests.servers import command, work
 FORM = {"validity": "days", "days": "7", "uses": "one", "language": "en"}
 TABS = 4
 GUESTS = 40
-LINES = imports.CHUNK + 500
+LINES = uploads.CHUNK + 500
 PATIENCE = 240  # seconds
 
 pytestmark = [pytest.mark.usefixtures("context"), pytest.mark.gunicorn]
@@ -130,7 +131,7 @@ def test_a_worker_killed_while_it_reads_leaves_a_file_to_be_read_on(
 ) -> None:
     with guests.open("rb") as file:
         by = {"by": olivia, "origin": factories.device(), "now": utcnow()}
-        batch = imports.receive(file, Terms(), name="Guests", **by)
+        batch = uploads.receive(file, Terms(), name="Guests", **by)
     with work(database_url) as worker:
         wait_until(lambda seen: seen.staged > 0)
         worker.kill()
@@ -144,7 +145,7 @@ def test_a_worker_killed_while_it_reads_leaves_a_file_to_be_read_on(
     with work(database_url):
         assert wait_until(lambda seen: seen.state is BatchState.PREVIEW).staged == LINES
 
-    assert previews.confirm(batches.get(batch.id, by=olivia), **by) == LINES
+    assert preview.confirm(batches.get(batch.id, by=olivia), **by) == LINES
     batches.complete(batch.id, origin=factories.device(), now=utcnow())
     assert_each_invited_once()
 
@@ -163,11 +164,11 @@ def test_a_command_killed_while_it_imports_is_simply_given_again(
         )
         first.kill()
         first.wait()
-    is_confirmed = look().state not in previews.UNCONFIRMED
+    is_confirmed = look().state not in preview.UNCONFIRMED
     with command(database_url, *words) as second:
         assert second.wait(PATIENCE) == is_confirmed  # then there is nobody left to invite
     with work(database_url):
         wait_until(lambda seen: seen.invited == LINES)
 
-    previews.forget_unconfirmed(now=utcnow() + 2 * previews.KEPT_FOR)
+    preview.forget_unconfirmed(now=utcnow() + 2 * preview.KEPT_FOR)
     assert_each_invited_once()

@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from portal.clock import utcnow
-from portal.domain import outbox
+from portal.domain.mail import outbox
 from portal.extensions import db
 from portal.models import Account, Invitation, Mail, MailState
-from tests.domain.test_mailings import batch_of
+from tests.domain.mail.test_resend import batch_of
 from tests.mail_server import MailServer, Worker
 
 HASTY = "tests.faults.hasty_worker:app"

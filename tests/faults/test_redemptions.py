@@ -11,7 +11,7 @@ from flask import Flask
 from httpx import Response
 
 from portal.clock import utcnow
-from portal.domain import chain
+from portal.domain.audit import chain
 from portal.extensions import db
 from portal.models import Account, AuditEvent, Redemption, Session
 from tests import factories

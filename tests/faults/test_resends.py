@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from portal.clock import utcnow
-from portal.domain import mailings
+from portal.domain.mail import resend
 from portal.extensions import db
 from portal.models import Account, Mail
 from tests import factories
@@ -33,7 +33,7 @@ def test_resends_at_one_moment_are_three_an_hour(
 ) -> None:
     with serve_portal() as url:
         for _ in range(3):
-            assert _resend_all(url, invitations) == mailings.MOST_AN_HOUR
+            assert _resend_all(url, invitations) == resend.MOST_AN_HOUR
 
 
 # case 47, its control
@@ -41,7 +41,7 @@ def test_looking_for_room_without_taking_turns_would_send_more(
     serve_unguarded: Serve, invitations: list[UUID]
 ) -> None:
     with serve_unguarded(UNGUARDED="room_looked_for_first") as url:
-        must_break(lambda: _resend_all(url, invitations) > mailings.MOST_AN_HOUR)
+        must_break(lambda: _resend_all(url, invitations) > resend.MOST_AN_HOUR)
 
 
 def _resend_all(url: str, invitations: list[UUID]) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from portal import create_app
 from portal.clock import utcnow
-from portal.domain import chain
+from portal.domain.audit import chain
 from portal.extensions import db
 from tests import factories
 from tests.conftest import make_settings, migrate

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from portal.clock import utcnow
-from portal.domain import departures
+from portal.domain.accounts import deletion
 from portal.extensions import db
 from portal.models import Account, Role
 from tests import factories
@@ -49,7 +49,7 @@ def _register_meanwhile(url: str, alice: Account, name: str) -> int:
     db.session.commit()
     code = code_of(factories.invitation(alice, utcnow(), grants_role=Role.ADMIN))
     browser = Browser.open(url)
-    departures.wait_for_ownership(alice)
+    deletion.wait_for_ownership(alice)
     alice.role = Role.VIEWER
     db.session.flush()
     with ThreadPoolExecutor(1) as pool:

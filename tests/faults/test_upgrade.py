@@ -15,21 +15,15 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy.engine import make_url
 
 from portal import create_app
-from portal.domain import (
-    accounts,
-    attempts,
-    audit,
-    chain,
-    codes,
-    invitations,
-    members,
-    tokens,
-    totals,
-    verification,
-)
+from portal.db.types import new_id
+from portal.domain.accounts import accounts, registration, verification
+from portal.domain.audit import audit, chain
+from portal.domain.client import COMMAND_LINE, Origin
 from portal.domain.errors import InvitationUsed, LockedOut
-from portal.domain.invitations import Terms
-from portal.domain.origin import COMMAND_LINE, Origin
+from portal.domain.invitations import codes, invitations, issued_counter
+from portal.domain.invitations.invitations import Terms
+from portal.domain.lockout import lockout
+from portal.domain.tokens import api_tokens
 from portal.extensions import Base, db
 from portal.models import (
     Account,
@@ -52,7 +46,6 @@ from portal.models import (
     Surface,
     Verification,
 )
-from portal.db.types import new_id
 from tests import factories
 from tests.conftest import POSTGRES, columns_of, make_settings
 from tests.domain.outcomes import refused
@@ -159,7 +152,7 @@ def former(house: Flask) -> Flask:
     for number in (1, 2, 3):
         end = remember(number, end)
     db.session.execute(sa.text("UPDATE audit_head SET number = 3, hash = :end"), {"end": end})
-    lock = attempts._limits().lock.key_for(device("locked").device_digest)
+    lock = lockout._limits().lock.key_for(device("locked").device_digest)
     write(AttemptCounter, key=lock, hits=1, expires_at=NOW.timestamp() + 600)
     db.session.commit()
     upgrade()
@@ -223,7 +216,7 @@ def test_to_go_back_waits_until_events_are_linked_and_keeps_the_counts(
     assert issued == 1
     db.session.commit()
     upgrade()
-    assert totals.issued(olivia.id) == 1
+    assert issued_counter.issued(olivia.id) == 1
 
 
 SAM, KAI = "Dalvik/2.1 (Sam)", "Dalvik/2.1 (Kai)"
@@ -346,7 +339,7 @@ def test_the_way_back_gives_scopes_that_the_former_release_knows(former: Flask) 
         {Scope.MANAGE, Scope.SIGN_IN},
         {Scope.ISSUE},
     ):
-        row, _ = tokens.create_api_token(
+        row, _ = api_tokens.create_api_token(
             by=olivia,
             name=" ".join(sorted(scopes_of_one)),
             scope=Scope.READ,
@@ -543,7 +536,9 @@ def test_to_go_back_keeps_what_was_mailed_about_accounts(before_proofs: Flask) -
     upgrade()
     assert accounts.find("mia") == mia
     code, _ = factories.sent_to(mia.email)
-    assert members.activate("mia", code, origin=device(), now=NOW).email_proof is EmailProof.MAIL
+    assert (
+        registration.activate("mia", code, origin=device(), now=NOW).email_proof is EmailProof.MAIL
+    )
 
 
 def _request(email: str, now: datetime) -> None:

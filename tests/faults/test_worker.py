@@ -9,8 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from portal.clock import utcnow
-from portal.domain import batches, imports, outbox, worker_tasks
-from portal.domain.invitations import Terms
+from portal.domain.batches import batches
+from portal.domain.imports import uploads
+from portal.domain.invitations.invitations import Terms
+from portal.domain.mail import outbox
+from portal.domain.operations import worker_tasks
 from portal.extensions import db
 from portal.models import (
     Account,
@@ -110,7 +113,7 @@ def test_whichever_task_kills_its_worker_is_set_aside(
     database_url: str, olivia: Account, poison: str
 ) -> None:
     by = {"by": olivia, "origin": factories.device(), "now": utcnow()}
-    imports.receive(BytesIO(b"ana@example.org"), Terms(), name="poison", **by)
+    uploads.receive(BytesIO(b"ana@example.org"), Terms(), name="poison", **by)
     other = batch(olivia, "Guests")
     kind = TaskKind(poison)
 

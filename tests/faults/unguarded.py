@@ -20,30 +20,20 @@ from sqlalchemy.orm import joinedload
 from portal.clock import utcnow
 from portal.db import engine
 from portal.db.hot import Transaction
-from portal.domain import (
+from portal.domain.accounts import (
     accounts,
-    attempts,
-    audit,
-    chain,
-    confirmations,
+    admin,
     credentials,
-    departures,
-    invitations,
-    mailings,
-    offers,
-    one_device,
-    outbox,
+    deletion,
+    password_check,
     passwords,
-    people,
-    previews,
-    proofs,
-    redemptions,
-    refresh,
-    second_factors,
+    reauthentication,
     sessions,
+    two_factor,
     verification,
 )
-from portal.domain.counters import counting
+from portal.domain.audit import audit, chain
+from portal.domain.client import Origin
 from portal.domain.errors import (
     AccountTaken,
     InvitationRevoked,
@@ -52,7 +42,12 @@ from portal.domain.errors import (
     SignedInElsewhere,
     SignInRequired,
 )
-from portal.domain.origin import Origin
+from portal.domain.imports import preview
+from portal.domain.invitations import invitations, lookup, redemptions
+from portal.domain.lockout import lockout
+from portal.domain.lockout.counters import counting
+from portal.domain.mail import outbox, resend
+from portal.domain.tokens import mobile, refresh
 from portal.extensions import db
 from portal.models import (
     Account,
@@ -73,20 +68,20 @@ PAUSE = 0.1  # seconds: longer than a password takes to hash on a busy machine
 
 def tries_counted_afterwards() -> None:
     """Look whether a try is left, evaluate, then count."""
-    fail = attempts.fail
+    fail = lockout.fail
 
     def reserve(origin: Origin, *, now: datetime, tx: Transaction) -> None:
-        attempts.require_unlocked(origin, now=now)
-        if not counting(now, tx).test(attempts._limits().tries, origin.device_digest):
+        lockout.require_unlocked(origin, now=now)
+        if not counting(now, tx).test(lockout._limits().tries, origin.device_digest):
             raise LockedOut(now)
         time.sleep(PAUSE)
 
     def count_and_fail(origin: Origin, *, now: datetime, tx: Transaction) -> int:
-        counting(now, tx).hit(attempts._limits().tries, origin.device_digest)
+        counting(now, tx).hit(lockout._limits().tries, origin.device_digest)
         return fail(origin, now=now, tx=tx)
 
-    attempts.reserve = reserve
-    attempts.fail = count_and_fail
+    lockout.reserve = reserve
+    lockout.fail = count_and_fail
     _look_only_first()
 
 
@@ -94,11 +89,11 @@ def misses_not_reserved() -> None:
     """Look at the budget of the address without making others at this address wait."""
 
     def reserve(origin: Origin, *, now: datetime, tx: Transaction) -> None:
-        attempts.require_unlocked(origin, now=now)
+        lockout.require_unlocked(origin, now=now)
         time.sleep(PAUSE)
-        counting(now, tx).hit(attempts._limits().tries, origin.device_digest)
+        counting(now, tx).hit(lockout._limits().tries, origin.device_digest)
 
-    attempts.reserve = reserve
+    lockout.reserve = reserve
     _look_only_first()
 
 
@@ -110,8 +105,8 @@ def tries_in_memory() -> None:
             return [self.incr(*count) for count in counts]
 
     forgetful = Forgetful()
-    attempts.CounterStorage = lambda *_: forgetful
-    attempts.counting = lambda *_: FixedWindowRateLimiter(forgetful)
+    lockout.CounterStorage = lambda *_: forgetful
+    lockout.counting = lambda *_: FixedWindowRateLimiter(forgetful)
 
 
 def uses_read_then_written() -> None:
@@ -209,13 +204,13 @@ def email_read_then_written() -> None:
 
 def owners_counted_first() -> None:
     """Look whether another owner is there, then go on; nobody waits for anybody."""
-    require_another_owner = departures.require_another_owner
+    require_another_owner = deletion.require_another_owner
 
     def count(person: Account) -> None:
         require_another_owner(person)
         time.sleep(PAUSE)
 
-    for module in (departures, people):
+    for module in (deletion, admin):
         module.wait_for_ownership = lambda *_: None
         module.require_another_owner = count
 
@@ -225,7 +220,7 @@ def issuer_looked_at_first() -> None:
     enlist, require = redemptions.enlist, redemptions._require_still_granted
 
     def look(code: str, account: Account, *, origin: Origin, now: datetime, **also: Any) -> None:
-        offer = offers.look_up(code, origin=origin, now=now).offer
+        offer = lookup.look_up(code, origin=origin, now=now).offer
         if offer is not None:
             require(offer)
         _let_go()
@@ -245,7 +240,7 @@ def password_read_once() -> None:
             account.password_hash = passwords.hashed(replacement)
         return True
 
-    proofs._hold = hold
+    password_check._hold = hold
 
 
 def guesses_counted_afterwards() -> None:
@@ -260,18 +255,18 @@ def guesses_counted_afterwards() -> None:
         now: datetime,
         **_: Any,
     ) -> None:
-        name = confirmations.name_of_tries(account)
-        attempt = attempts.SignIn(name, origin, device_is_known=False)
+        name = reauthentication.name_of_tries(account)
+        attempt = lockout.SignIn(name, origin, device_is_known=False)
         if attempt.is_spent(now=now):
             raise LockedOut(now)
         _let_go()
         time.sleep(PAUSE)
         try:
-            proofs.evaluate(attempt, account, password, now)
+            password_check.evaluate(attempt, account, password, now)
         finally:
             attempt.reserve(now=now)
 
-    confirmations.require_password = require_password
+    reauthentication.require_password = require_password
 
 
 def revocation_looked_up_first() -> None:
@@ -301,14 +296,14 @@ def step_read_then_written() -> None:
     """Look whether a code of the app was used before, then write it down as used."""
 
     def use(account: Account, code: str, now: datetime) -> bool:
-        step = second_factors._step_of(code, second_factors._totp(account), now)
+        step = two_factor._step_of(code, two_factor._totp(account), now)
         if step is None or (account.totp_last_step or 0) >= step:
             return False
         time.sleep(PAUSE)
         account.totp_last_step = step
         return True
 
-    second_factors._use_totp = use
+    two_factor._use_totp = use
 
 
 def code_read_then_used() -> None:
@@ -357,14 +352,14 @@ def mails_not_leased() -> None:
 
 def room_looked_for_first() -> None:
     """Look whether a mailbox may get one more mail, without making others wait."""
-    require_room = mailings._require_room
+    require_room = resend._require_room
 
     def look(*values: Any) -> None:
         require_room(*values)
         time.sleep(PAUSE)
 
-    mailings.take_turns = lambda: None
-    mailings._require_room = look
+    resend.take_turns = lambda: None
+    resend._require_room = look
 
 
 def device_looked_for_first() -> None:
@@ -373,13 +368,13 @@ def device_looked_for_first() -> None:
 
     def make_room(account: Account, _origin: Origin, now: datetime) -> None:
         _let_go()
-        living = living_in(one_device.DIALECT, account.id, now=now)
+        living = living_in(mobile.DIALECT, account.id, now=now)
         _let_go()
         time.sleep(5 * PAUSE)
         if living is not None:
             raise SignedInElsewhere
 
-    one_device._make_room = make_room
+    mobile._make_room = make_room
 
 
 def refresh_token_read_then_used() -> None:
@@ -403,7 +398,7 @@ def refresh_token_read_then_used() -> None:
 
 def invited_looked_for_first() -> None:
     """Look who is invited already, then confirm; nobody waits for anybody."""
-    claim, mark_invited = previews._claim, previews._mark_invited
+    claim, mark_invited = preview._claim, preview._mark_invited
 
     def look_then_claim(batch_id: UUID) -> bool:
         mark_invited(batch_id, utcnow())
@@ -411,8 +406,8 @@ def invited_looked_for_first() -> None:
         time.sleep(PAUSE)
         return claim(batch_id)
 
-    previews._claim = look_then_claim
-    previews._mark_invited = lambda *_: None
+    preview._claim = look_then_claim
+    preview._mark_invited = lambda *_: None
 
 
 def transactions_begin_by_reading() -> None:
@@ -427,12 +422,12 @@ def transactions_begin_by_reading() -> None:
 
 def _look_only_first() -> None:
     """Forget what is found about the wait behind the counter's row."""
-    look_up = offers.look_up
+    look_up = lookup.look_up
 
-    def look(*values: Any, **where: Any) -> offers.Look:
+    def look(*values: Any, **where: Any) -> lookup.Look:
         return look_up(*values, **where)._replace(end_of_wait=None)
 
-    offers.look_up = look
+    lookup.look_up = look
 
 
 def _let_go() -> None:

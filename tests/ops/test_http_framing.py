@@ -10,8 +10,8 @@ from gunicorn.http.unreader import IterUnreader
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portal.http.headers import LARGEST_BODY
 from portal.ops.http_framing import BODY_LIMIT, Framing, Progress
-from portal.security import LARGEST_BODY
 
 HEAD_LIMIT = 64 * 1024
 PEER = ("192.0.2.1", 4711)

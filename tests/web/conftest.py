@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import accounts, chain
+from portal.domain.accounts import accounts
+from portal.domain.audit import chain
 from portal.extensions import db
 from portal.models import Role
 from tests import factories

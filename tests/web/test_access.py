@@ -7,10 +7,12 @@ import pytest
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import accounts, signed_tokens, tokens
-from portal.domain.invitations import Terms, issue
+from portal.domain.accounts import accounts
+from portal.domain.invitations.invitations import Terms, issue
+from portal.domain.tokens import api_tokens as tokens
+from portal.domain.tokens import jwt
 from portal.extensions import db
-from portal.guards import guard_of, scope_of
+from portal.http.guards import guard_of, scope_of
 from portal.models import Account, Role, Scope
 from tests import factories
 from tests.pages import PageClient
@@ -395,7 +397,7 @@ def authorise(app: Flask, alice: Account) -> Callable[[str], dict[str, str]]:
         now, origin = utcnow(), factories.device()
         if name == "jwt":
             session = accounts.start_session(alice, origin=origin, now=now)
-            return signed_tokens.admin(session, now=now)
+            return jwt.admin(session, now=now)
         by = (
             factories.staff(Role.ADMIN, f"{name}-{uuid4().hex[:6]}") if name == "demoted" else alice
         )

@@ -11,7 +11,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from portal.clock import utcnow
-from portal.domain import passwords
+from portal.domain.accounts import passwords
 from portal.extensions import db
 from portal.models import Account, Role, Session
 from tests.factories import PASSWORD

@@ -9,8 +9,9 @@ import pytest
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
-from portal import sandbox
-from portal.domain import avatars, uploads
+from portal.domain import sandbox
+from portal.domain.accounts import avatars
+from portal.domain.lockout import upload_limits
 from portal.models import Role
 from tests.pages import Page, PageClient, words
 from tests.pictures import huge_png, picture, progressive_bomb
@@ -144,7 +145,7 @@ def test_while_all_decoders_are_busy_nobody_waits(
 def test_one_account_sends_thirty_pictures_an_hour(
     mia: PageClient, sign_in: Callable[[Role, str], PageClient]
 ) -> None:
-    for _ in range(uploads.PICTURES.amount):
+    for _ in range(upload_limits.PICTURES.amount):
         assert send(mia, b"no picture").status_code == 422
 
     answer = send(mia, picture())

@@ -10,11 +10,12 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from portal import worker
 from portal.clock import utcnow
 from portal.db.types import new_id
-from portal.domain import accounts, batches, worker_tasks
-from portal.domain.worker_tasks import Task
+from portal.domain.accounts import accounts
+from portal.domain.batches import batches
+from portal.domain.operations import worker_tasks
+from portal.domain.operations.worker_tasks import Task
 from portal.models import (
     Account,
     AuditEvent,
@@ -25,6 +26,7 @@ from portal.models import (
     Status,
     TaskKind,
 )
+from portal.ops import worker
 from tests import factories
 from tests.pages import Page, PageClient, words
 
@@ -206,7 +208,7 @@ def test_cards_show_each_code_with_its_link_eight_a_sheet(
 def test_many_cards_come_in_parts(
     alice: PageClient, make: Callable[..., UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.domain.bulk.CARDS", 4)
+    monkeypatch.setattr("portal.domain.batches.bulk.CARDS", 4)
     url = f"/admin/batches/{make('alice', size=6)}/cards"
     first = alice.submit(url)
     second = alice.submit(url, {"after": Page(first.text).fields["after"]})

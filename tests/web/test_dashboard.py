@@ -6,7 +6,8 @@ from datetime import timedelta
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import codes, outbox
+from portal.domain.invitations import codes
+from portal.domain.mail import outbox
 from tests.pages import PageClient, words
 from tests.web.conftest import Issue
 

@@ -5,8 +5,9 @@ import sqlalchemy as sa
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import audit, worker_tasks
-from portal.domain.worker_tasks import Task
+from portal.domain.audit import audit
+from portal.domain.operations import worker_tasks
+from portal.domain.operations.worker_tasks import Task
 from portal.extensions import db
 from portal.models import TaskKind, WorkerTask
 from tests.pages import PageClient

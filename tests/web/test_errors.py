@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from portal import create_app
 from portal.domain.errors import PortalError
 from portal.extensions import db
-from portal.guards import public
+from portal.http.guards import public
 from tests.conftest import POSTGRES, make_settings
 from tests.pages import Page, PageClient, words
 from tests.servers import serve

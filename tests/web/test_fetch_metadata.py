@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from portal.domain import codes
+from portal.domain.invitations import codes
 from portal.models import AttemptCounter
 from tests.factories import PASSWORD
 from tests.pages import PageClient, words

@@ -6,8 +6,8 @@ from flask import Flask
 
 from portal.api import health
 from portal.clock import utcnow
-from portal.domain import outbox
 from portal.domain.errors import CodeRefused
+from portal.domain.mail import outbox
 from portal.extensions import db
 from tests import factories
 from tests.factories import NOW, code_of, device

@@ -13,11 +13,16 @@ from limits import RateLimitItemPerHour
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
-from portal import sandbox, worker
 from portal.clock import utcnow
-from portal.domain import audit, imports, tables, uploads, worker_tasks
-from portal.domain.imports import CHUNK
+from portal.domain import sandbox
+from portal.domain.audit import audit
+from portal.domain.imports import tables
+from portal.domain.imports import uploads as imports
+from portal.domain.imports.uploads import CHUNK
+from portal.domain.lockout import upload_limits
+from portal.domain.operations import worker_tasks
 from portal.extensions import db
+from portal.http.headers import LARGEST_UPLOAD
 from portal.models import (
     Batch,
     BatchRow,
@@ -29,7 +34,7 @@ from portal.models import (
     TaskKind,
     WorkerTask,
 )
-from portal.security import LARGEST_UPLOAD
+from portal.ops import worker
 from tests.pages import PageClient, words
 from tests.web.conftest import Issue
 
@@ -168,7 +173,7 @@ def test_a_preview_tells_who_was_invited_since_it_was_opened(
 def test_who_another_import_is_about_to_invite_is_invited_already(
     alice: PageClient, monkeypatch: pytest.MonkeyPatch, ask: Ask
 ) -> None:
-    monkeypatch.setattr("portal.domain.batches.AT_ONCE", 0)  # the worker is to issue it
+    monkeypatch.setattr("portal.domain.batches.batches.AT_ONCE", 0)  # the worker is to issue it
     alice.submit(f"{preview(alice, b'email' + LINES)}/confirmation")
     assert ask(sa.select(Batch.state)) == [BatchState.ISSUING]
 
@@ -189,7 +194,7 @@ def test_a_preview_can_be_discarded(alice: PageClient, ask: Ask) -> None:
 def test_a_long_preview_is_discarded_piece_by_piece(
     alice: PageClient, monkeypatch: pytest.MonkeyPatch, ask: Ask
 ) -> None:
-    monkeypatch.setattr("portal.domain.previews.CHUNK", 2)
+    monkeypatch.setattr("portal.domain.imports.preview.CHUNK", 2)
     page = preview(alice)
 
     alice.submit(f"{page}/removal")
@@ -282,7 +287,7 @@ def test_a_file_that_takes_the_worker_too_long_has_failed(
 def test_one_account_sends_so_many_files_an_hour(
     alice: PageClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "IMPORTS", RateLimitItemPerHour(1, namespace="few"))
+    monkeypatch.setattr(upload_limits, "IMPORTS", RateLimitItemPerHour(1, namespace="few"))
     assert upload(alice).status_code == 303
 
     answer = upload(alice)

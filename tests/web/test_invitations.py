@@ -11,7 +11,7 @@ import time_machine
 from werkzeug.test import TestResponse
 
 from portal.clock import utcnow
-from portal.domain import codes
+from portal.domain.invitations import codes
 from portal.models import AuditEvent, Invitation, Mail, Role, Session
 from tests.factories import PASSWORD
 from tests.pages import Page, PageClient, words

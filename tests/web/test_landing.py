@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from wtforms.validators import Email
 
 from portal.clock import utcnow
-from portal.domain import codes
+from portal.domain.invitations import codes
 from portal.extensions import db
 from portal.models import AttemptCounter, AuditEvent, Invitation, Redemption, Role
 from tests.pages import Page, PageClient, without_secrets, words

@@ -7,10 +7,11 @@ import sqlalchemy as sa
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import accounts, outbox, refusals
+from portal.domain.accounts import accounts
+from portal.domain.mail import outbox, unsubscribe
 from portal.extensions import db
 from portal.models import Batch, Mail, MailRefusal
-from tests.domain.test_mailings import batch_of
+from tests.domain.mail.test_resend import batch_of
 from tests.pages import PageClient, words
 from tests.web.conftest import Issue
 
@@ -137,7 +138,7 @@ def way_out(app: Flask, issue: Issue) -> str:
     """The link in a mail to Ana."""
     issued = issue(recipient="ana@x.org")
     with app.app_context():
-        return refusals.url(issued.id).removeprefix("http://localhost")
+        return unsubscribe.url(issued.id).removeprefix("http://localhost")
 
 
 def refused(app: Flask) -> list[str]:
@@ -177,5 +178,5 @@ def test_the_way_out_speaks_the_language_of_the_mail(
         db.session.commit()
         about = db.session.scalars(sa.select(Mail.about_id)).first()
         assert about is not None
-        url = refusals.url(about).removeprefix("http://localhost")
+        url = unsubscribe.url(about).removeprefix("http://localhost")
     assert "Berhenti menerima surel?" in client.page(url).words

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.domain import outbox, resets
+from portal.domain.accounts import password_reset
+from portal.domain.mail import outbox
 from portal.extensions import db
 from portal.models import AuditEvent, Mail
 from tests import factories
@@ -113,7 +114,7 @@ def reset(app: Flask) -> Callable[[], tuple[str, str]]:
     def reset() -> tuple[str, str]:
         with app.app_context():
             oscar = factories.owner(utcnow(), "oscar")
-            resets.request(oscar.email, origin=factories.device(), now=utcnow())
+            password_reset.request(oscar.email, origin=factories.device(), now=utcnow())
             code, _ = factories.sent_to(oscar.email)
             mail = db.session.scalars(sa.select(Mail.id).where(Mail.kind == "reset")).one()
             return f"/admin/mails/{mail}", code

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from portal.domain import people
+from portal.domain.accounts import admin
 from portal.models import Account, ApiToken, Role
 from tests.factories import PASSWORD
 from tests.pages import PageClient, words
@@ -72,7 +72,7 @@ def test_a_cursor_of_ones_own_shows_people_or_nobody(olivia: PageClient) -> None
 def test_many_people_are_paged(
     olivia: PageClient, mia: PageClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(people, "PAGE_SIZE", 1)
+    monkeypatch.setattr(admin, "PAGE_SIZE", 1)
     first = olivia.page(f"{PEOPLE}?state=active")
     second = olivia.page(first.links["On →"])
     assert "olivia@example.org" in second.words

@@ -10,7 +10,10 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from portal.clock import utcnow
-from portal.domain import accounts, batches, outbox, tokens
+from portal.domain.accounts import accounts
+from portal.domain.batches import batches
+from portal.domain.mail import outbox
+from portal.domain.tokens import api_tokens
 from portal.extensions import db
 from portal.models import Account, Role, Scope
 from tests import factories, verbs
@@ -90,7 +93,7 @@ def ask(app: Flask, people: dict[str, UUID]) -> Callable[[str, str, Target], Tes
             account, now = db.session.get_one(Account, people[name]), utcnow()
             opened = accounts.start_session(account, origin=factories.device(), now=now)
             if account.may(Role.ADMIN):
-                _, bearers[name] = tokens.create_api_token(
+                _, bearers[name] = api_tokens.create_api_token(
                     by=account,
                     name="walk",
                     scope=Scope.MANAGE,

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from portal.domain import outbox, recipient_proofs
+from portal.domain.invitations import recipient_verification
+from portal.domain.mail import outbox
 from portal.extensions import db
 from portal.models import Account, EmailProof, Mail, Redemption, Role
 from tests import factories
@@ -46,7 +47,7 @@ def proof(app: Flask) -> Callable[[Issued], str]:
 
     def of(issued: Issued) -> str:
         with app.app_context():
-            return recipient_proofs.of_link(issued.id, ADA)
+            return recipient_verification.of_link(issued.id, ADA)
 
     return of
 

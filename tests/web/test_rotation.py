@@ -7,17 +7,12 @@ from flask import Flask
 
 from portal import create_app
 from portal.clock import utcnow
-from portal.domain import (
-    accounts,
-    audit,
-    chain,
-    history,
-    installation,
-    invitations,
-    signed_tokens,
-    tokens,
-)
-from portal.domain.history import Query
+from portal.domain.accounts import accounts
+from portal.domain.audit import audit, chain
+from portal.domain.invitations import invitations, listing
+from portal.domain.invitations.listing import Query
+from portal.domain.operations import installation
+from portal.domain.tokens import api_tokens, jwt
 from portal.extensions import db
 from portal.models import Role, Scope
 from tests import factories
@@ -101,18 +96,16 @@ def test_tokens_of_programs_and_cursors_stay_good(app: Flask, rotated: Flask) ->
         olivia = factories.owner(now)
         for _ in range(2):
             factories.invitation(olivia, now)
-        signed = signed_tokens.admin(
-            accounts.start_session(olivia, origin=origin, now=now), now=now
-        )
-        _, made = tokens.create_api_token(
+        signed = jwt.admin(accounts.start_session(olivia, origin=origin, now=now), now=now)
+        _, made = api_tokens.create_api_token(
             by=olivia, name="till", scope=Scope.READ, expires_at=None, origin=origin, now=now
         )
-        cursor = history.find(Query(size=1), now=now).next or ""
+        cursor = listing.find(Query(size=1), now=now).next or ""
 
     with rotated.app_context():
-        assert tokens.bearer(signed, address="", now=now).account.role is Role.OWNER
-        assert tokens.bearer(made, address="", now=now).scopes == {Scope.READ}
-        assert len(history.find(Query(size=1, cursor=cursor), now=now).rows) == 1
+        assert api_tokens.bearer(signed, address="", now=now).account.role is Role.OWNER
+        assert api_tokens.bearer(made, address="", now=now).scopes == {Scope.READ}
+        assert len(listing.find(Query(size=1, cursor=cursor), now=now).rows) == 1
 
 
 # case 38

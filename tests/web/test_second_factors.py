@@ -13,7 +13,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from portal.clock import utcnow
-from portal.domain import accounts
+from portal.domain.accounts import accounts
 from portal.models import Account
 from tests.authenticators import App, Authenticator, app_of
 from tests.factories import PASSWORD

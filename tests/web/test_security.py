@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from flask import Flask
 from werkzeug.datastructures import Headers
 
-from portal import security
 from portal.config import Settings
-from portal.domain import codes
+from portal.domain.invitations import codes
+from portal.http import headers as security
+from portal.http.headers import CONTENT_FOR_EVER
 from portal.models import AuditEvent, Invitation, Redemption
-from portal.security import CONTENT_FOR_EVER
 from tests import inputs
 from tests.pages import PageClient, words
 from tests.web.conftest import Issue

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from portal import mailer
 from portal.clock import utcnow
 from portal.extensions import db
+from portal.mail import delivery
 from portal.models import Account, Mail, Redemption, Role, Verification
 from tests import factories
 from tests.factories import PASSWORD
@@ -258,6 +258,6 @@ def test_no_header_changes_where_mails_lead(
         return
     with app.app_context():
         [mail] = db.session.scalars(sa.select(Mail))
-        message = mailer.render(mail, mailer.matters([mail])[mail.id])
+        message = delivery.render(mail, delivery.matters([mail])[mail.id])
     assert "evil" not in (message.body or "") + (message.html or "")
     assert "http://localhost/activation/" in (message.body or "")

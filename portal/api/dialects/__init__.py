@@ -1,0 +1,1 @@
+"""The five JSON dialects, one module each, and what they share."""

@@ -1,0 +1,1 @@
+"""Many invitations in one go."""

@@ -1,0 +1,105 @@
+"""Codes by the hundred thousand: drawn, indexed and sealed with keys and tables at hand.
+
+One by one (`codes.draw`, `lookup`, `seal`) they would cost more than it costs to store them.
+"""
+
+import hmac
+import os
+from collections.abc import Iterator
+from functools import cache
+from itertools import product
+from typing import NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from portal.db.types import new_id
+from portal.domain.crypto import keys
+from portal.domain.invitations import codes
+from portal.domain.invitations.codes import ALPHABET, LENGTH, NONCE_BYTES
+from portal.extensions import db
+from portal.models import BatchRow, Invitation
+
+DRAWN_BYTES = 7  # 56 bits, of which a code takes 55
+
+
+class Minted(NamedTuple):
+    """All that a row keeps of a code."""
+
+    id: UUID
+    lookup: bytes
+    sealed: bytes
+    hint: str
+
+
+def mint(count: int) -> Iterator[Minted]:
+    """Draw `count` new codes, each with the id of the row it is sealed to."""
+    keyed = hmac.new(keys.derive("invitation lookup"), digestmod="sha256")
+    sealer = AESGCM(keys.derive("invitation seal"))
+    nonces = os.urandom(NONCE_BYTES * count)
+    for number, code in enumerate(draw(count)):
+        row, content = new_id(), code.encode()
+        nonce = nonces[NONCE_BYTES * number : NONCE_BYTES * (number + 1)]
+        mac = keyed.copy()
+        mac.update(content)
+        sealed = nonce + sealer.encrypt(nonce, content, row.bytes)
+        yield Minted(row, mac.digest(), sealed, code[-4:])
+
+
+def draw(count: int) -> Iterator[str]:
+    """`count` codes as `codes.draw` draws them; two symbols at a time."""
+    first, second, third, fourth, fifth, last = _tables()
+    noise = os.urandom(DRAWN_BYTES * count)
+    for start in range(0, len(noise), DRAWN_BYTES):
+        bits = int.from_bytes(noise[start : start + DRAWN_BYTES])
+        a, check_a = first[bits & 1023]
+        b, check_b = second[bits >> 10 & 1023]
+        c, check_c = third[bits >> 20 & 1023]
+        d, check_d = fourth[bits >> 30 & 1023]
+        e, check_e = fifth[bits >> 40 & 1023]
+        f, check_f = last[bits >> 50 & 31]
+        yield (
+            a
+            + b
+            + c
+            + d
+            + e
+            + f
+            + ALPHABET[check_a ^ check_b ^ check_c ^ check_d ^ check_e ^ check_f]
+        )
+
+
+def draw_taken_codes_anew(batch_id: UUID) -> int:
+    """Replace the codes of a batch that were drawn before, and say how many there were.
+
+    Fifty-five bits are many, not infinitely many. Takes part in the transaction.
+    """
+    mine = BatchRow.batch_id == batch_id
+    repeated = (
+        sa.select(BatchRow.lookup).where(mine).group_by(BatchRow.lookup).having(sa.func.count() > 1)
+    )
+    taken = sa.or_(BatchRow.lookup.in_(sa.select(Invitation.lookup)), BatchRow.lookup.in_(repeated))
+    rows = db.session.scalars(sa.select(BatchRow).where(mine, taken)).all()
+    for row, new in zip(rows, mint(len(rows)), strict=True):
+        row.id, row.lookup, row.sealed, row.hint = new
+    return len(rows)
+
+
+@cache
+def _tables() -> list[list[tuple[str, int]]]:
+    """For each place, the symbols that can stand there, and their share of the check symbol.
+
+    The check symbol is a sum over GF(32): that of a whole body is the sum of those of its parts.
+    """
+    pairs = ["".join(pair) for pair in product(ALPHABET, repeat=2)]
+    places = [(start, pairs) for start in range(0, LENGTH - 2, 2)]
+    return [
+        [(part, _share(part, start)) for part in parts]
+        for start, parts in [*places, (LENGTH - 2, list(ALPHABET))]
+    ]
+
+
+def _share(part: str, start: int) -> int:
+    body = ("0" * start + part).ljust(LENGTH - 1, "0")
+    return ALPHABET.index(codes.check_symbol(body))

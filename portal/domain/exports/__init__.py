@@ -1,0 +1,1 @@
+"""Tables of invitations as CSV and XLSX."""

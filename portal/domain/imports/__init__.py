@@ -1,0 +1,1 @@
+"""Files of recipients: uploaded, parsed, previewed, issued."""

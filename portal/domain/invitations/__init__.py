@@ -1,0 +1,1 @@
+"""Codes, and the invitations behind them: issued, looked up, redeemed, listed."""

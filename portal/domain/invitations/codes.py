@@ -1,0 +1,175 @@
+"""Codes: their alphabet, canonical form and check symbol; their digest and their seal.
+
+A code of ours is twelve characters of Crockford's base 32 (https://www.crockford.com/base32.html):
+eleven random ones (55 bits) and a check symbol. The symbol is that of a Reed-Solomon code over
+GF(32), so that every wrong character and every swap of two characters is noticed.
+"""
+
+import re
+import secrets
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from struct import Struct
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from portal.domain.crypto import keys
+from portal.domain.errors import CodeIncomplete, CodeMistyped, UnsuitableCode
+
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+LENGTH = 12
+SHORTEST_OWN, LONGEST_OWN = 6, 32
+LONGEST_INPUT = 100
+NONCE_BYTES = 12
+MASKED = "****-****-****"  # stands where a code is withheld
+
+_VALUES = {symbol: value for value, symbol in enumerate(ALPHABET)}
+_SYMBOLS, _GROUPS = ALPHABET.encode(), Struct("4s 4s 4s")
+_LEFT_OUT = re.compile(r"[^\w.+!]")  # \w: letters and digits of every script, and _
+_LOOKALIKES = str.maketrans("OIL", "011")
+_LOOKALIKES_OF = {"0": "O", "1": "IL"}
+_BETWEEN = r"(?:%[0-9A-F]{2}|[^\w.+!])*"  # the symbols of a code, in a URL as well
+_GENERATOR = 0b100101  # x^5 + x^2 + 1, primitive over GF(2)
+
+
+def draw() -> str:
+    """A new random code, in canonical form."""
+    bits = secrets.randbits(5 * (LENGTH - 1))
+    body = "".join(ALPHABET[bits >> 5 * place & 31] for place in range(LENGTH - 1))
+    return body + check_symbol(body)
+
+
+def check_symbol(body: str) -> str:
+    """The symbol that completes `body`: the sum of its values, each times its own power of x."""
+    total = 0
+    for symbol in body:
+        total = (total ^ _VALUES[symbol]) << 1
+        if total & 0b100000:
+            total ^= _GENERATOR
+    return ALPHABET[total]
+
+
+def canonical(text: str) -> str:
+    """What was meant by what was typed: no case, spaces, dashes, or look-alikes; "" if too long."""
+    if len(text) > LONGEST_INPUT:
+        return ""
+    upper = unicodedata.normalize("NFKC", text).upper()
+    return _LEFT_OUT.sub("", upper).translate(_LOOKALIKES)
+
+
+def has_our_form(code: str) -> bool:
+    """Whether a canonical code could have been drawn here, its check symbol left aside."""
+    return len(code) == LENGTH and not code.strip(ALPHABET)
+
+
+def require_complete(text: str) -> None:
+    """Raise `CodeIncomplete` or `CodeMistyped` unless `text` is a whole code with a right symbol.
+
+    Only such a text is worth a look-up while somebody is still typing.
+    """
+    code = canonical(text)
+    if not has_our_form(code):
+        raise CodeIncomplete(typed=len(code))
+    if check_symbol(code[:-1]) != code[-1]:
+        raise CodeMistyped
+
+
+def require_suitable(code: str) -> None:
+    """Raise `UnsuitableCode` unless staff may choose `code` (as they typed it) for themselves."""
+    form = canonical(code)
+    if len(code) > LONGEST_OWN or not SHORTEST_OWN <= len(form) <= LONGEST_OWN:
+        raise UnsuitableCode(
+            f"A code of your own has {SHORTEST_OWN} to {LONGEST_OWN} letters or digits."
+        )
+    if has_our_form(form) and check_symbol(form[:-1]) != form[-1]:
+        raise UnsuitableCode(
+            "Twelve characters look like one of our own codes with a typo. Add or drop one."
+        )
+
+
+def is_guessable(code: str) -> bool:
+    """Whether a code of one's own would fall to a patient guesser (under a thousand million)."""
+    from zxcvbn import zxcvbn  # noqa: PLC0415 - its word lists take long to load
+
+    return bool(zxcvbn(code.lower())["guesses"] < 1e9)
+
+
+def grouped(code: str) -> str:
+    """The code as people read it: ours in groups of four, any other as it was chosen."""
+    return f"{code[:4]}-{code[4:8]}-{code[8:]}" if has_our_form(code) else code
+
+
+def _all_grouped(codes: Sequence[bytes]) -> list[str]:
+    """`grouped`, of a page; where all are ours, they are taken apart together."""
+    whole = b"".join(codes)
+    if {len(code) for code in codes} == {LENGTH} and not whole.translate(None, _SYMBOLS):
+        return [b"-".join(parts).decode() for parts in _GROUPS.iter_unpack(whole)]
+    return [grouped(code.decode()) for code in codes]
+
+
+def masked(text: str, code: str) -> str:
+    """`text` with `code` masked wherever it stands, however it is spaced, cased or quoted."""
+    form = canonical(code)
+    written = _BETWEEN.join(
+        f"[{re.escape(symbol)}{_LOOKALIKES_OF.get(symbol, '')}]" for symbol in form
+    )
+    return re.sub(written, MASKED, text, flags=re.IGNORECASE) if form else text
+
+
+def hint(code: str) -> str:
+    """The last four characters: enough to tell codes apart, too few to use one."""
+    return canonical(code)[-4:]
+
+
+def lookup(code: str) -> bytes:
+    """The digest (32 bytes) by which a code is found; without the key it tells nothing."""
+    return keys.mac("invitation lookup", canonical(code).encode())
+
+
+def lookups(code: str) -> list[bytes]:
+    """The digests a code may be stored under: by the key in use, and by those it replaced."""
+    return keys.macs("invitation lookup", canonical(code).encode())
+
+
+def seal(code: str, row: UUID) -> bytes:
+    """The code under AES-256-GCM, bound to its row so that seals cannot be swapped."""
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    return nonce + _ciphers()[0].encrypt(nonce, code.encode(), row.bytes)
+
+
+def unseal(sealed: bytes, row: UUID) -> str:
+    """The code again, by the key in use or one it replaced; raises `InvalidTag` if none fits."""
+    return _unsealed(sealed, row.bytes, _ciphers())
+
+
+def unseal_all(sealed: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    """A page of seals, each with the 16 bytes of its row, as people read the codes."""
+    ciphers, pairs = _ciphers(), list(sealed)
+    unseal = ciphers[0].decrypt
+    try:
+        opened = [unseal(box[:NONCE_BYTES], box[NONCE_BYTES:], row) for box, row in pairs]
+    except InvalidTag:  # one at least is of a key that was replaced
+        opened = [_unsealed(box, row, ciphers).encode() for box, row in pairs]
+    return _all_grouped(opened)
+
+
+def _ciphers() -> Sequence[AESGCM]:
+    return _ciphers_of(keys.derive_all("invitation seal"))
+
+
+def _unsealed(sealed: bytes, row: bytes, ciphers: Sequence[AESGCM]) -> str:
+    nonce, box = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+    for cipher in ciphers:
+        try:
+            return cipher.decrypt(nonce, box, row).decode()
+        except InvalidTag:
+            continue
+    raise InvalidTag
+
+
+@lru_cache(maxsize=16)
+def _ciphers_of(derived: Sequence[bytes]) -> Sequence[AESGCM]:
+    return [AESGCM(key) for key in derived]

@@ -1,0 +1,1 @@
+"""Attempts left, lockouts, and the desk that unlocks."""

@@ -1,0 +1,105 @@
+"""Wrong codes that may be nearly right: kept sealed for two days, and compared at the unlock desk.
+
+Whoever enters a code is told nothing of this, and waits for nothing but one more row: codes that
+are near are looked for only when staff ask.
+"""
+
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from portal.db.hot import Statement, Transaction
+from portal.db.types import new_id
+from portal.domain.client import Origin
+from portal.domain.crypto import keys
+from portal.domain.invitations import codes
+from portal.extensions import db
+from portal.models import Invitation, RefusedGuess, Status
+
+PURPOSE = "guess seal"
+SYMBOLS = codes.ALPHABET + "U_.+!"  # of our codes, and of those that staff choose or import
+MOST_COMPARED = 10  # guesses of one device
+
+
+@dataclass(frozen=True)
+class NearMiss:
+    """A guess that is one symbol away from a code that would have opened the portal."""
+
+    at: datetime
+    invitation: Invitation
+
+
+def keep(code: str, *, origin: Origin, now: datetime, tx: Transaction) -> None:
+    """Keep a wrong code, if it could be the slip of a finger. Takes part in the transaction.
+
+    Nothing is kept without a device: the desk looks at the guesses of locked devices.
+    """
+    if not origin.device:
+        return
+    form = codes.canonical(code)
+    if not codes.SHORTEST_OWN - 1 <= len(form) <= codes.LONGEST_OWN + 1 or not form.isascii():
+        return
+    row = new_id()
+    guess = {"id": row, "device": origin.device_digest, "at": now, "sealed": _seal(form, row)}
+    tx.rows(_KEEP, guess)
+
+
+_KEEP = Statement(sa.insert(RefusedGuess))
+
+
+def near_misses(device_digest: str, *, since: datetime, now: datetime) -> list[NearMiss]:
+    """Which of the guesses of a device are one symbol away from a code that is open now."""
+    guesses = db.session.scalars(
+        sa.select(RefusedGuess)
+        .where(RefusedGuess.device == device_digest, RefusedGuess.at >= since)
+        .order_by(RefusedGuess.at.desc())
+        .limit(MOST_COMPARED)
+    )
+    return [
+        NearMiss(guess.at, invitation)
+        for guess in guesses.all()
+        for invitation in _open_among(neighbours(_unseal(guess)), now)
+    ]
+
+
+def neighbours(code: str) -> Iterator[str]:
+    """Every code that is made of this one by changing, adding or leaving out one symbol."""
+    for place in range(len(code) + 1):
+        before, after = code[:place], code[place:]
+        for symbol in SYMBOLS:
+            yield before + symbol + after
+            if after:
+                yield before + symbol + after[1:]
+        if after:
+            yield before + after[1:]
+
+
+def _open_among(candidates: Iterable[str], now: datetime) -> Iterable[Invitation]:
+    lookups = {lookup for candidate in candidates for lookup in codes.lookups(candidate)}
+    return db.session.scalars(
+        sa.select(Invitation).where(
+            Invitation.lookup.in_(lookups), Invitation.status_at(now) == Status.ACTIVE
+        )
+    ).all()
+
+
+def _seal(form: str, row: UUID) -> bytes:
+    nonce = secrets.token_bytes(codes.NONCE_BYTES)
+    return nonce + AESGCM(keys.derive(PURPOSE)).encrypt(nonce, form.encode(), row.bytes)
+
+
+def _unseal(guess: RefusedGuess) -> str:
+    """The guess again; nothing if it was sealed with a key that is not here any more."""
+    nonce, box = guess.sealed[: codes.NONCE_BYTES], guess.sealed[codes.NONCE_BYTES :]
+    for key in keys.derive_all(PURPOSE):
+        try:
+            return AESGCM(key).decrypt(nonce, box, guess.id.bytes).decode()
+        except InvalidTag:
+            continue
+    return ""

@@ -1,0 +1,1 @@
+"""Mails as rows: queued, resent, reminded, unsubscribed from."""

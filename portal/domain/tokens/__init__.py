@@ -1,0 +1,1 @@
+"""What programs present: API tokens, JWTs, and the dialects' own."""

@@ -1,0 +1,78 @@
+"""The Flask application, spared what this portal never needs: each request would pay for it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, Request, Response
+from flask.json.provider import DefaultJSONProvider
+from flask.sansio.app import App
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+from werkzeug.routing import IntegerConverter, Map
+
+from portal.http.json import Encoder
+
+LARGEST_INTEGER = 2**31 - 1
+
+
+class CookieSessions(SecureCookieSessionInterface):
+    """Flask's sessions; a request that brings no session, and begins none, costs nothing."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """The session in the cookie, or an empty one."""
+        if self.get_cookie_name(app) not in request.environ.get("HTTP_COOKIE", ""):
+            return self.session_class()
+        return super().open_session(app, request)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Write the cookie, if anybody looked at the session at all."""
+        if session or session.accessed:
+            super().save_session(app, session, response)
+
+
+class Json(DefaultJSONProvider):
+    """Flask's JSON with fields in the order documents give them; nothing sent exhausts the stack.
+
+    Flask would make an encoder for each answer.
+    """
+
+    sort_keys = False
+
+    def __init__(self, app: App) -> None:
+        super().__init__(app)
+        self._encoder = Encoder(self.default)
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """What `s` holds; raises `ValueError` for what is no JSON, or nested too deeply."""
+        try:
+            return super().loads(s, **kwargs)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        """An answer of one value, or of these fields."""
+        body = self._encoder.encode(self._prepare_response_obj(args, kwargs))
+        return Response(body + b"\n", content_type="application/json")
+
+
+class BoundedInteger(IntegerConverter):
+    """`<int:…>`: ASCII digits, up to what a database's integer holds; any other path is a 404."""
+
+    regex = "[0-9]{1,10}"
+
+    def __init__(self, map: Map, **options: Any) -> None:
+        super().__init__(map, **({"max": LARGEST_INTEGER} | options))
+
+
+class Portal(Flask):
+    """Flask as this portal uses it."""
+
+    json_provider_class = Json
+    session_interface = CookieSessions()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.url_map.converters["int"] = BoundedInteger
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No view or hook here is a coroutine; to ask each of them takes as long as a query."""
+        return func
