@@ -49,6 +49,7 @@ check: .venv/.dev ## Check format, lint, types, templates, layers, the table of 
 	$(PY) -m ruff check .
 	$(PY) -m mypy portal wsgi.py
 	$(PY) -m djlint templates --check --lint --quiet
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(PY) -m pytest -q tests/test_layers.py tests/test_verbs.py
 	$(PY) .ci/check_migrations.py
 

@@ -35,17 +35,17 @@ VERBS = """
     bulk.extend_batch               no  yes       none   none      no     no   none    yes
     bulk.cards_of_batch             no  yes       none   none      no     no   none    yes
     batches.get                   none  yes       none   none     yes   none   none    yes
-    mailings.resend                 no  yes        yes    yes      no     no   none    yes
-    mailings.resend_chosen          no  yes        yes    yes      no     no     no    yes
-    mailings.resend_batch           no  yes       none   none      no     no   none    yes
-    mailings.retry_batch            no  yes       none   none      no     no   none    yes
-    mailings.pause                  no  yes       none   none      no     no   none    yes
-    mailings.resume                 no  yes       none   none      no     no   none    yes
-    mailings.show                   no   no         no     no      no     no     no    yes
-    mailings.retry                  no   no         no     no      no     no     no    yes
+    resend.resend                   no  yes        yes    yes      no     no   none    yes
+    resend.resend_chosen            no  yes        yes    yes      no     no     no    yes
+    resend.resend_batch             no  yes       none   none      no     no   none    yes
+    resend.retry_batch              no  yes       none   none      no     no   none    yes
+    resend.pause                    no  yes       none   none      no     no   none    yes
+    resend.resume                   no  yes       none   none      no     no   none    yes
+    resend.show                     no   no         no     no      no     no     no    yes
+    resend.retry                    no   no         no     no      no     no     no    yes
     worker_tasks.resume_batch       no  yes       none   none      no     no   none    yes
-    previews.confirm                no  yes       none   none      no     no   none    yes
-    previews.discard                no  yes       none   none      no     no   none    yes
+    preview.confirm                 no  yes       none   none      no     no   none    yes
+    preview.discard                 no  yes       none   none      no     no   none    yes
     exports.export                  no  yes        yes    yes      no     no     no    yes
 """
 
@@ -53,87 +53,87 @@ VERBS = """
 OTHER_VERBS = {
     "batches.create": "issues: `invitations.checked` holds the role to one's own",
     "batches.latest": "lists the batches one may see",
-    "departures.deactivate": "about an account",
-    "departures.may_manage": "about an account",
-    "departures.reactivate": "about an account",
+    "deletion.deactivate": "about an account",
+    "deletion.may_manage": "about an account",
+    "deletion.reactivate": "about an account",
     "exports.count": "tells a number; whose batch it is, is asked",
     "exports.withheld": "tells a number; whose batch it is, is asked",
-    "imports.receive": "issues: `invitations.checked` holds the role to one's own",
+    "uploads.receive": "issues: `invitations.checked` holds the role to one's own",
     "invitations.checked": "is the rule for issuing",
     "invitations.issue": "issues: `invitations.checked` holds the role to one's own",
     "invitations.require_may_change": "is the rule for issuing",
     "invitations.withdraw": "is what happens to codes when their issuer is demoted",
-    "listings.page": "one's own; codes that give a role above one's own are masked",
-    "locks.addresses": "about addresses",
-    "locks.devices": "about devices; names invitations by their last characters",
-    "locks.release_address": "about addresses",
-    "locks.release_device": "about devices",
-    "mailings.may_show": "is the rule for mails",
-    "mailings.pause_all": "about all mails: owners",
-    "mailings.resume_all": "about all mails: owners",
-    "mailings.retry_all": "about all mails: owners",
+    "api_listing.page": "one's own; codes that give a role above one's own are masked",
+    "unlock.addresses": "about addresses",
+    "unlock.devices": "about devices; names invitations by their last characters",
+    "unlock.release_address": "about addresses",
+    "unlock.release_device": "about devices",
+    "resend.may_show": "is the rule for mails",
+    "resend.pause_all": "about all mails: owners",
+    "resend.resume_all": "about all mails: owners",
+    "resend.retry_all": "about all mails: owners",
     "passkeys.remove": "about one's own passkey",
-    "people.change_role": "about an account",
-    "people.end_sessions": "about an account",
-    "people.unlock": "about an account",
-    "reach.require_may_act": "is the rule",
-    "reach.require_may_act_on_all": "is the rule",
+    "admin.change_role": "about an account",
+    "admin.end_sessions": "about an account",
+    "admin.unlock": "about an account",
+    "permissions.require_may_act": "is the rule",
+    "permissions.require_may_act_on_all": "is the rule",
     "requests.approve": "issues codes that give no role",
     "requests.decline": "about a request",
-    "second_factors.remove_all": "about an account",
-    "second_factors.require_of_staff": "about accounts",
-    "tokens.create_api_token": "about one's own token",
-    "tokens.revoke_api_token": "about one's own token",
-    "tokens.revoke_all_of": "about an account's tokens",
-    "trail.export": "about the audit log",
+    "two_factor.remove_all": "about an account",
+    "two_factor.require_of_staff": "about accounts",
+    "api_tokens.create_api_token": "about one's own token",
+    "api_tokens.revoke_api_token": "about one's own token",
+    "api_tokens.revoke_all_of": "about an account's tokens",
+    "search.export": "about the audit log",
     "worker_tasks.resume": "about a task that is no batch's: owners; `resume_batch` asks",
 }
 
 # Who touches a code, changes an invitation or a batch, or mails a code, and asks no rule itself.
 EXCUSED = {
-    "api.invitations.generate": "to whoever has just issued it",
+    "api.dialects.invitations.generate": "to whoever has just issued it",
     "cli.issue": "to the host, which has just issued them",
     "cli._write_table": "to the host, which has just issued them",
-    "domain.account_mails._notice": "for the mail to its reader",
-    "domain.batches._insert_invitations": "issues",
-    "domain.batches._queue_mails": "to their recipients, as their issuer asked",
-    "domain.batches._stage_next": "issues",
-    "domain.batches.publish": "issues",
-    "domain.bulk._cards": "its callers ask",
-    "domain.codes.unseal_all": "opens seals",
-    "domain.departures._delete_belongings": "about one's own account",
-    "domain.exports._opened": "opens the seals that `_chunks` leaves",
-    "domain.imports._fail": "reads a file",
-    "domain.imports._lease": "reads a file",
-    "domain.imports._release": "reads a file",
-    "domain.imports._stage": "reads a file",
-    "domain.installation._opens_the_newest_code": "tries the key, and shows nothing",
-    "domain.invitations._queue_mail": "to its recipient, as its issuer asked",
-    "domain.invitations.code_of": "opens a seal; its callers answer for who sees it",
-    "domain.invitations.withdraw": "the verb that changed their issuer asked",
-    "domain.invitations": "issues",
-    "domain.listings._codes": "opens the seals that `_sealed` leaves",
-    "domain.listings._sealed": "leaves the seals of roles one may grant",
-    "domain.listings.listed": "its callers ask",
-    "domain.mailings._queue_again": "its callers ask",
-    "domain.mailings._set_pause": "its callers ask",
-    "domain.offers.Offer.code": "to whoever entered it",
-    "domain.offers._everything_about_a_code": "to whoever entered it",
-    "domain.outbox": "notes that a mail was sent",
-    "domain.outbox._lease": "the worker's part",
-    "domain.outbox._retry": "its callers ask",
-    "domain.outbox.queue_many": "its callers ask",
-    "domain.outbox.sent": "notes that a mail was sent",
-    "domain.previews._claim": "its callers ask",
-    "domain.previews._close": "its callers ask",
-    "domain.previews._delete_closed": "its callers ask",
-    "domain.previews.open_preview": "reads a file",
-    "domain.redemptions": "takes a use",
-    "domain.redemptions.visit": "notes that its link was opened",
-    "domain.reminders._queue": "to their recipients, as their issuer asked",
-    "domain.requests.ask": "to its recipient; codes that give no role",
-    "messages.masked": "needs it to mask it",
-    "messages.render": "for the mail to its recipient, or behind `mailings.show`",
+    "domain.mail.account_mail._notice": "for the mail to its reader",
+    "domain.batches.batches._insert_invitations": "issues",
+    "domain.batches.batches._queue_mails": "to their recipients, as their issuer asked",
+    "domain.batches.batches._stage_next": "issues",
+    "domain.batches.batches.publish": "issues",
+    "domain.batches.bulk._cards": "its callers ask",
+    "domain.invitations.codes.unseal_all": "opens seals",
+    "domain.accounts.deletion._delete_belongings": "about one's own account",
+    "domain.exports.exports._opened": "opens the seals that `_chunks` leaves",
+    "domain.imports.uploads._fail": "reads a file",
+    "domain.imports.uploads._lease": "reads a file",
+    "domain.imports.uploads._release": "reads a file",
+    "domain.imports.uploads._stage": "reads a file",
+    "domain.operations.installation._opens_the_newest_code": "tries the key, and shows nothing",
+    "domain.invitations.invitations._queue_mail": "to its recipient, as its issuer asked",
+    "domain.invitations.invitations.code_of": "opens a seal; its callers answer for who sees it",
+    "domain.invitations.invitations.withdraw": "the verb that changed their issuer asked",
+    "domain.invitations.invitations": "issues",
+    "domain.invitations.api_listing._codes": "opens the seals that `_sealed` leaves",
+    "domain.invitations.api_listing._sealed": "leaves the seals of roles one may grant",
+    "domain.invitations.api_listing.listed": "its callers ask",
+    "domain.mail.resend._queue_again": "its callers ask",
+    "domain.mail.resend._set_pause": "its callers ask",
+    "domain.invitations.lookup.Offer.code": "to whoever entered it",
+    "domain.invitations.lookup._everything_about_a_code": "to whoever entered it",
+    "domain.mail.outbox": "notes that a mail was sent",
+    "domain.mail.outbox._lease": "the worker's part",
+    "domain.mail.outbox._retry": "its callers ask",
+    "domain.mail.outbox.queue_many": "its callers ask",
+    "domain.mail.outbox.sent": "notes that a mail was sent",
+    "domain.imports.preview._claim": "its callers ask",
+    "domain.imports.preview._close": "its callers ask",
+    "domain.imports.preview._delete_closed": "its callers ask",
+    "domain.imports.preview.open_preview": "reads a file",
+    "domain.invitations.redemptions": "takes a use",
+    "domain.invitations.redemptions.visit": "notes that its link was opened",
+    "domain.mail.reminders._queue": "to their recipients, as their issuer asked",
+    "domain.invitations.requests.ask": "to its recipient; codes that give no role",
+    "mail.invitation_messages.masked": "needs it to mask it",
+    "mail.invitation_messages.render": "for the mail to its recipient, or behind `resend.show`",
 }
 
 # What a form or a call with good values is answered; a + where the answer holds the code.

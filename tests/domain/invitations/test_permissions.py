@@ -119,21 +119,21 @@ DO: dict[str, Callable[[Target, Account, Act], object]] = {
     ),
     "bulk.cards_of_batch": lambda it, by, at: bulk.cards_of_batch(it.batch, by=by, **at),
     "batches.get": lambda it, by, _: batches.get(it.batch.id, by=by),
-    "mailings.resend": lambda it, by, at: resend.resend(_mailable(it), by=by, **at),
-    "mailings.resend_chosen": lambda it, by, at: resend.resend_chosen(
+    "resend.resend": lambda it, by, at: resend.resend(_mailable(it), by=by, **at),
+    "resend.resend_chosen": lambda it, by, at: resend.resend_chosen(
         [it.invitation.id], by=by, **at
     ),
-    "mailings.resend_batch": lambda it, by, at: resend.resend_batch(it.batch, by=by, **at),
-    "mailings.retry_batch": lambda it, by, _: resend.retry_batch(it.batch, by=by, now=NOW),
-    "mailings.pause": lambda it, by, at: resend.pause(it.batch, by=by, **at),
-    "mailings.resume": lambda it, by, at: resend.resume(it.batch, by=by, **at),
-    "mailings.show": lambda it, by, at: resend.show(it.mail, by=by, **at),
-    "mailings.retry": lambda it, by, _: resend.retry(it.mail, by=by, now=NOW),
+    "resend.resend_batch": lambda it, by, at: resend.resend_batch(it.batch, by=by, **at),
+    "resend.retry_batch": lambda it, by, _: resend.retry_batch(it.batch, by=by, now=NOW),
+    "resend.pause": lambda it, by, at: resend.pause(it.batch, by=by, **at),
+    "resend.resume": lambda it, by, at: resend.resume(it.batch, by=by, **at),
+    "resend.show": lambda it, by, at: resend.show(it.mail, by=by, **at),
+    "resend.retry": lambda it, by, _: resend.retry(it.mail, by=by, now=NOW),
     "worker_tasks.resume_batch": lambda it, by, at: worker_tasks.resume_batch(
         it.batch, by=by, **at
     ),
-    "previews.confirm": lambda it, by, at: preview.confirm(it.batch, by=by, **at),
-    "previews.discard": lambda it, by, at: preview.discard(it.batch, by=by, **at),
+    "preview.confirm": lambda it, by, at: preview.confirm(it.batch, by=by, **at),
+    "preview.discard": lambda it, by, at: preview.discard(it.batch, by=by, **at),
     "exports.export": lambda it, by, at: list(exports.export(it.wanted, Format.CSV, by=by, **at)),
 }
 
