@@ -11,7 +11,7 @@ BLOCKS = 6
 
 
 def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """`/unread` reads no body, `/pid` names the process, `/blocks` streams, `/file` sends one."""
+    """`/unread` reads no body, `/pid` tells the process, `/blocks` and `/file` send much."""
     path = environ["PATH_INFO"]
     if path == "/blocks":
         start_response("200 OK", [("Content-Length", str(len(BLOCK) * BLOCKS))])
