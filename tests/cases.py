@@ -15,7 +15,7 @@ MENTION = re.compile(r"\bcases? (\d+(?:(?:, | and )\d+)*)")
 ROW = re.compile(r"^\| (\d+) \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
 # Whoever asks for one of these asks for a database.
 FIXTURES = "context|app|client|database_url|behind|shared_database|olivia|alice|issue|newcomer"
-ALL = set(range(1, 99)) - {58, 78}  # the catalogue skips two numbers
+ALL = set(range(1, 100)) - {58, 78, 98}  # the catalogue skips two numbers; 98 is still to come
 
 
 def shown() -> dict[int, list[Path]]:
