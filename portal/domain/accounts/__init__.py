@@ -1,1 +1,1 @@
-"""People with an account: registration, sign-in, credentials, deletion."""
+"""Accounts: registration, sign-in, credentials, profiles, deletion."""

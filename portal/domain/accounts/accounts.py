@@ -1,6 +1,6 @@
-"""Accounts: register as staff, sign in, sign out. Each verb commits last.
+"""Accounts: staff registration, sign-in and sign-out. Each verb commits last.
 
-Members sign up in `members.py`; what people do with an account of theirs is in `profiles.py`.
+Members sign up in `registration.py`; passwords and e-mails change in `credentials.py`.
 """
 
 from datetime import datetime, timedelta
@@ -53,7 +53,7 @@ from portal.models import (
 
 
 def registration() -> Literal["first", "open", "invite"]:
-    """Who may register as staff now: the first owner, anybody, or whoever holds a staff code."""
+    """Who may register as staff now: the first owner, anybody, or holders of a staff code."""
     if settings.admin_registration == "invite":
         return "invite"
     if db.session.scalars(sa.select(Installation.owned_since)).one() is None:
@@ -71,12 +71,13 @@ def register(
     invitation_code: str | None = None,
     proof: Proof = NOTHING,
 ) -> Account:
-    """Add a member of staff. The first one owns the portal; then `ADMIN_REGISTRATION` decides.
+    """Register a member of staff.
 
-    Whose e-mail is not proven by a bound invitation is mailed a code that proves it.
+    The first one owns the portal; after that `ADMIN_REGISTRATION` decides. Unless a bound
+    invitation has proven the e-mail, a code to prove it is mailed.
 
-    Raises `BadInput`, `WeakPassword`, `AccountTaken`, `RegistrationClosed`, and for a code what
-    `redemptions.enlist` raises.
+    Raises `BadInput`, `WeakPassword`, `AccountTaken`, `RegistrationClosed`, and, for a code,
+    whatever `redemptions.enlist` raises.
     """
     mode = registration()
     if mode == "invite" and not invitation_code:
@@ -117,7 +118,7 @@ def _add_staff(
 def create_owner(
     *, email: str, username: str, password: str, origin: Origin, now: datetime
 ) -> Account:
-    """Add an owner from the command line, whoever came first. Raises as `register` does."""
+    """Add an owner from the command line, even if there is one. Raises as `register` does."""
     account = _new_staff(email, username, password, now)
     account.password_hash = passwords.hashed(password)
     account.email_proof = EmailProof.COMMAND_LINE
@@ -144,7 +145,7 @@ def sign_in(
     least: Role = Role.MEMBER,
     email_proven: bool = False,
 ) -> Session:
-    """`authenticate`, and a new session; `replaces` ends with it. Raises as `authenticate` does."""
+    """Authenticate and open a session, ending `replaces`. Raises as `authenticate` does."""
     account = authenticate(
         identity, password, origin=origin, now=now, least=least, email_proven=email_proven
     )
@@ -168,10 +169,10 @@ def authenticate(
     least: Role = Role.MEMBER,
     email_proven: bool = False,
 ) -> Account:
-    """Whoever `identity` is, by the password alone: for those who cannot ask for a second step.
+    """Authenticate by password alone, for clients that cannot ask for a second factor.
 
-    With `email_proven`, an e-mail that is not proven is refused, of staff too: for dialects that
-    tell their services an e-mail and cannot say of it that nobody knows whose it is.
+    With `email_proven`, accounts with an unproven e-mail are rejected, staff included: for dialects
+    that pass the e-mail on to other services and have no way to mark it as unproven.
 
     Raises as `first_step` does, and `SecondFactorRequired`.
     """
@@ -186,10 +187,10 @@ def authenticate(
 def first_step(
     identity: str, password: str, *, origin: Origin, now: datetime, least: Role = Role.MEMBER
 ) -> tuple[Account, bool]:
-    """Whoever `identity` (e-mail or username) is, by the password; and if a second step follows.
+    """Check the password of `identity` (e-mail or username); also return whether 2FA follows.
 
-    Whoever is not at least of the role `least` does not exist for this sign-in. Raises `LockedOut`,
-    `InvalidCredentials`, and for the right password `AccountDeactivated`, `EmailUnconfirmed`.
+    Accounts below the role `least` are treated as unknown. Raises `LockedOut`,
+    `InvalidCredentials`, and, for the right password, `AccountDeactivated` or `EmailUnconfirmed`.
     """
     account, device_is_known, has_passkey = _find_at_device(identity, origin)
     if account is not None and account.role.rank < least.rank:
@@ -197,7 +198,7 @@ def first_step(
     attempt = SignIn(names.key(identity), origin, device_is_known)
     account = password_check.prove(attempt, account, password, now)
     require_open(account)
-    # Whoever took a session over, and guessed there, must not keep the owner from new passwords.
+    # Wrong guesses within a hijacked session must not keep the owner from changing the password.
     lockout.forgive_sign_ins([reauthentication.name_of_tries(account)], [])
     if account.failed_sign_ins:
         account.failed_sign_ins = 0
@@ -205,7 +206,7 @@ def first_step(
 
 
 def require_open(account: Account) -> None:
-    """Raise `AccountDeactivated` or `EmailUnconfirmed` for an account that lets nobody in."""
+    """Raise `AccountDeactivated` or `EmailUnconfirmed` if nobody may sign in to the account."""
     if account.deactivated_at is not None:
         raise AccountDeactivated
     if account.confirmed_at is None:
@@ -213,7 +214,7 @@ def require_open(account: Account) -> None:
 
 
 def attempt_at(identity: str, account: Account | None, origin: Origin) -> SignIn:
-    """A try of this device at the password of whoever `identity` is."""
+    """A sign-in attempt for `identity` from this device."""
     known = account is not None and sessions.knows_device(account.id, origin)
     return SignIn(names.key(identity), origin, known)
 
@@ -228,9 +229,9 @@ def start_session(
     dialect: str | None = None,
     lasts: timedelta | None = None,
 ) -> Session:
-    """Open a session for an account that has just shown who it is; `replaces` ends with it.
+    """Open a session for an authenticated account, ending `replaces`.
 
-    On a device it never used before, its mailbox hears of it.
+    A sign-in on a new device is reported by mail.
     """
     if replaces is not None:
         sessions.revoke(replaces, now=now)
@@ -254,9 +255,9 @@ def sign_out(session: Session | Living, *, origin: Origin, now: datetime) -> Non
 def sign_out_elsewhere(
     session: Session, *, origin: Origin, now: datetime, end_tokens: bool = False
 ) -> int:
-    """End every other session of the account; return how many there were.
+    """End every other session of the account; return how many.
 
-    With `end_tokens` its API tokens end as well.
+    With `end_tokens`, also revoke its API tokens.
     """
     ended = sessions.revoke_others_of(session, now=now)
     if end_tokens and session.account:
@@ -267,14 +268,14 @@ def sign_out_elsewhere(
 
 
 def find(identity: str) -> Account | None:
-    """The account with this e-mail or username, in whatever case it is written."""
+    """The account with this e-mail or username, ignoring case."""
     return db.session.scalars(_BY_KEY, {"key": names.key(identity)}).first()
 
 
 def _find_at_device(identity: str, origin: Origin) -> tuple[Account | None, bool, bool]:
-    """What `find` finds, whether it ever signed in on this device, and whether it has a passkey.
+    """The account, whether it has signed in on this device before, and whether it has a passkey.
 
-    In one look-up: all that a sign-in asks before the password.
+    One query for everything a sign-in needs before the password.
     """
     values = {"key": names.key(identity), "device": origin.place}
     found = db.session.execute(_BY_KEY_AT_DEVICE, values).first()
@@ -291,7 +292,7 @@ _BY_KEY_AT_DEVICE = sa.select(
 
 
 def new(email: str, username: str, password: str, now: datetime) -> Account:
-    """An account that is neither stored yet nor has its password's hash: that is made last.
+    """A new account, not stored yet; the caller hashes the password last.
 
     Raises `BadInput`, `InvalidEmail`, `WeakPassword`.
     """
@@ -309,7 +310,7 @@ def new(email: str, username: str, password: str, now: datetime) -> Account:
 
 
 def add(account: Account, role: Role) -> None:
-    """Store a new account, with its number. Takes part in the caller's transaction."""
+    """Store a new account and draw its serial. Takes part in the caller's transaction."""
     account.role = role
     account.serial = serials.draw()
     db.session.add(account)
@@ -317,7 +318,7 @@ def add(account: Account, role: Role) -> None:
 
 
 def record_registration(account: Account, origin: Origin, now: datetime) -> None:
-    """Write down who came, and commit: the last step of registering."""
+    """Record the registration and commit: the last step of registering."""
     audit.record(
         "account.registered",
         now=now,
@@ -330,14 +331,14 @@ def record_registration(account: Account, origin: Origin, now: datetime) -> None
 
 
 def _new_staff(email: str, username: str, password: str, now: datetime) -> Account:
-    """Staff are let in at once: somebody gave them a code. Their e-mail is proven later."""
+    """A staff account: open at once, since a code vouches for it. Its e-mail is proven later."""
     account = new(email, username, password, now)
     account.confirmed_at = now
     return account
 
 
 def _claim_ownership(now: datetime) -> bool:
-    """Whether this is the first registration: the database lets only one be."""
+    """Claim the portal for its first owner; False if that was done before."""
     claimed = db.session.execute(
         sa.update(Installation)
         .where(Installation.owned_since.is_(None))

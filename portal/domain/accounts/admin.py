@@ -1,6 +1,6 @@
-"""People, as staff see them: looked for, given a role, signed out, unlocked.
+"""Account administration by staff: search, roles, sign-out, unlocking.
 
-Who may do so is decided by `departures.may_manage`; only owners give roles.
+`deletion.may_manage` decides who may do so; only owners change roles.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ PAGE_SIZE = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """Whom to look for. `after` is the cursor that the page before gave out."""
+    """What to search for. `after` is the cursor returned with the page before."""
 
     text: str = ""
     role: Role | None = None
@@ -36,7 +36,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Page:
-    """Some people by username, how many there are in all, and the cursor of the next page."""
+    """One page of accounts by username, the total, and the cursor of the next page."""
 
     people: list[Account]
     total: int
@@ -44,7 +44,7 @@ class Page:
 
 
 def find(query: Query) -> Page:
-    """One page of those `query` asks for. Deleted accounts are not among them."""
+    """One page of the accounts that match `query`, without deleted ones."""
     criteria = _criteria(query)
     total = db.session.scalar(sa.select(sa.func.count()).select_from(Account).where(*criteria))
     found = list(
@@ -61,7 +61,7 @@ def find(query: Query) -> Page:
 
 
 def get(id: UUID) -> Account:
-    """One person. Raises `NotFound`."""
+    """One account. Raises `NotFound`."""
     person = db.session.get(Account, id)
     if person is None or person.erased_at is not None:
         raise NotFound
@@ -69,10 +69,10 @@ def get(id: UUID) -> Account:
 
 
 def change_role(person: Account, role: Role, *, by: Account, origin: Origin, now: datetime) -> int:
-    """Give a person another role; their sessions end, and their codes for roles above it.
+    """Change a person's role, ending their sessions and revoking their codes for roles above it.
 
-    Their API tokens end too, unless they may have some both before and after. Return how many codes
-    were revoked. Raises `NotAllowed`, `LastOwner`.
+    Their API tokens are revoked too, unless both roles allow tokens. Return how many codes were
+    revoked. Raises `NotAllowed`, `LastOwner`.
     """
     wait_for_ownership(by, person)
     if not by.may(Role.OWNER):
@@ -92,9 +92,9 @@ def change_role(person: Account, role: Role, *, by: Account, origin: Origin, now
 def end_sessions(
     person: Account, *, by: Account, origin: Origin, now: datetime, end_tokens: bool = False
 ) -> int:
-    """Sign a person out everywhere; return of how many places.
+    """Sign a person out everywhere; return how many sessions ended.
 
-    With `end_tokens` their API tokens end as well. Raises `NotAllowed`.
+    With `end_tokens`, also revoke their API tokens. Raises `NotAllowed`.
     """
     _require_may_manage(by, person)
     ended = sessions.revoke_all_of(person.id, now=now)
@@ -105,7 +105,7 @@ def end_sessions(
 
 
 def unlock(person: Account, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Forget the wrong passwords tried for this person. Raises `NotAllowed`."""
+    """Forget the wrong passwords counted for this person. Raises `NotAllowed`."""
     _require_may_manage(by, person)
     person.failed_sign_ins = 0
     lockout.forgive_sign_ins(_names(person), _devices(person))
@@ -113,7 +113,7 @@ def unlock(person: Account, *, by: Account, origin: Origin, now: datetime) -> No
 
 
 def is_locked(person: Account, *, now: datetime) -> bool:
-    """Whether somewhere so many wrong passwords were tried that the right one has to wait."""
+    """Whether the person is locked out on any device after too many wrong passwords."""
     return lockout.is_closed(_names(person), _devices(person), now=now)
 
 
@@ -133,7 +133,7 @@ def _criteria(query: Query) -> list[sa.ColumnElement[bool]]:
 
 
 def _storable(text: str) -> str:
-    """Postgres refuses to look for NUL."""
+    """The text without NUL, which Postgres cannot store."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
@@ -143,7 +143,7 @@ def _require_may_manage(by: Account, person: Account) -> None:
 
 
 def _names(person: Account) -> list[str]:
-    """What the tries of a person's sign-in may have been counted under."""
+    """The names under which this person's sign-in attempts may be counted."""
     tries = two_factor.name_of_tries(person), reauthentication.name_of_tries(person)
     return [person.email, person.username_key, *tries]
 

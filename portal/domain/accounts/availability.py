@@ -1,6 +1,6 @@
-"""Whether a name is still free, for forms of programs that ask while somebody types.
+"""Whether a username or an e-mail is still free, for clients that ask while a form is filled in.
 
-Asking tells who is here: each network address has sixty questions a minute.
+The response reveals who has an account, so each network address gets sixty queries a minute.
 """
 
 from datetime import UTC, datetime
@@ -19,12 +19,12 @@ _QUESTIONS = RateLimitItemPerMinute(60, namespace="names asked about")
 
 
 def is_username_free(username: str, *, origin: Origin, now: datetime) -> bool:
-    """Whether nobody goes by it yet. Raises `BadInput` for what cannot be one, `LockedOut`."""
+    """Whether the username is free. Raises `BadInput` if it is not valid, `LockedOut`."""
     return _is_free(Account.username_key == names.key(names.username(username)), origin, now)
 
 
 def is_email_free(email: str, *, origin: Origin, now: datetime) -> bool:
-    """Whether nobody signed up with it yet. Raises `InvalidEmail`, `LockedOut`."""
+    """Whether no account has this e-mail. Raises `InvalidEmail`, `LockedOut`."""
     return _is_free(Account.email == emails.normalise(email), origin, now)
 
 

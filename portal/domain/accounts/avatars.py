@@ -1,7 +1,6 @@
-"""Pictures of people: re-encoded to squares of two sizes; of what was sent nothing else is kept.
+"""Profile pictures, re-encoded as squares in two sizes; nothing else of the upload is kept.
 
-A picture is found by the digest of its content, so an address never shows another picture and may
-be cached for ever.
+A picture's URL is the digest of its content, so it never changes and may be cached for ever.
 """
 
 import json
@@ -29,10 +28,10 @@ LIMITS = sandbox.Limits(memory=512 * 1024**2, processor=5, clock=15, file=0)
 
 
 def store(account: Account, content: bytes, *, origin: Origin, now: datetime) -> str:
-    """Show `content` (a PNG, JPEG or WebP) as this account's picture; return its digest.
+    """Set `content` (PNG, JPEG or WebP) as the account's picture; return its digest.
 
-    Raises `PictureRefused` for anything else, and for what is too large or moves; `TooManyUploads`;
-    `DecodersBusy`.
+    Raises `PictureRefused` for any other format and for pictures that are too large or animated;
+    `TooManyUploads`; `DecodersBusy`.
     """
     upload_limits.count(upload_limits.PICTURES, account.id, now=now)
     squares = _squares(content)
@@ -48,7 +47,7 @@ def store(account: Account, content: bytes, *, origin: Origin, now: datetime) ->
 
 
 def remove(account: Account, *, origin: Origin, now: datetime) -> None:
-    """Show no picture of this account any more, and keep none."""
+    """Delete the account's picture."""
     _show(account.id, None)
     audit.record("avatar.removed", now=now, origin=origin, actor=account.id, subject=account.id)
     db.session.commit()
@@ -65,7 +64,7 @@ def find(digest: str, size: int) -> bytes:
 
 
 def _show(account: UUID, digest: str | None) -> None:
-    """Forget the picture before. The account's row makes parallel uploads wait for each other."""
+    """Replace the picture. Locking the account's row serialises parallel uploads."""
     db.session.execute(sa.update(Account).where(Account.id == account).values(avatar=digest))
     db.session.execute(sa.delete(Avatar).where(Avatar.account_id == account))
 

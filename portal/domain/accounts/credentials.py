@@ -1,4 +1,4 @@
-"""New passwords and new e-mails, by whoever is signed in. Each verb commits once, last."""
+"""Changes of password and e-mail by a signed-in account. Each verb commits once, last."""
 
 from datetime import datetime
 
@@ -32,10 +32,10 @@ def change_password(
     now: datetime,
     end_tokens: bool = False,
 ) -> int:
-    """Set a new password within the session `keeps`; every other one ends. Return how many did.
+    """Change the password and end every session but `keeps`; return how many ended.
 
-    With `end_tokens` the account's API tokens end as well. Raises `WeakPassword`, and as
-    `confirmations.require_password` does.
+    With `end_tokens`, also revoke the account's API tokens. Raises `WeakPassword`, and as
+    `reauthentication.require_password` does.
     """
     passwords.require_strong(new)
     reauthentication.require_password(
@@ -60,10 +60,11 @@ def request_new_email(
     origin: Origin,
     now: datetime,
 ) -> str:
-    """Mail a code and a link to the new address, which changes nothing yet; return it as stored.
+    """Mail a code and a link to the new address; return it as stored. Nothing changes yet.
 
-    An address of another account is written to as well, but not with a code: nobody learns of it.
-    Raises `InvalidEmail`, `AskedTooOften`, and as `confirmations.require_password` does.
+    If the address belongs to another account, it gets a notice instead of a code, so the caller
+    does not learn of that account. Raises `InvalidEmail`, `AskedTooOften`, and as
+    `reauthentication.require_password` does.
     """
     email = emails.normalise(email)
     verification.require_patience(origin, now=now)
@@ -78,19 +79,24 @@ def request_new_email(
 
 
 def confirm_new_email(account: Account, code: str, *, origin: Origin, now: datetime) -> None:
-    """Take the address the code was mailed to. Raises `AccountTaken`, and as
-    `verification.confirm` does."""
+    """Change the e-mail to the address the code was mailed to.
+
+    Raises `AccountTaken`, and as `verification.confirm` does.
+    """
     used = verification.confirm(account, Purpose.NEW_EMAIL, code, origin=origin, now=now)
     _take(used, origin, now)
 
 
 def confirm_new_email_by_link(token: str, *, origin: Origin, now: datetime) -> None:
-    """Take the address the link was mailed to. Raises `VerificationRefused`, `AccountTaken`."""
+    """Change the e-mail to the address the link was mailed to.
+
+    Raises `VerificationRefused`, `AccountTaken`.
+    """
     _take(verification.confirm_link(token, Purpose.NEW_EMAIL, now=now), origin, now)
 
 
 def _take(used: Verification, origin: Origin, now: datetime) -> None:
-    """A verification confirms the address in its own row, whatever was asked for since."""
+    """Take the address from the verification itself, whatever was requested since."""
     account, before = used.account, used.account.email
     if used.email is None or account.deactivated_at is not None:
         raise VerificationRefused
@@ -100,7 +106,7 @@ def _take(used: Verification, origin: Origin, now: datetime) -> None:
             account.email_proof = EmailProof.MAIL
     except IntegrityError as error:
         raise AccountTaken from error
-    # A code that lies in the old mailbox must not open the account any more.
+    # Codes still in the old mailbox must no longer open the account.
     verification.void(account.id, now=now)
     outbox.queue("email_changed", to=before, about=account.id, now=now)
     audit.record("email.changed", now=now, origin=origin, actor=account.id, subject=account.id)

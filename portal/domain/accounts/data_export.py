@@ -1,4 +1,4 @@
-"""All that is kept about a person, for that person to take along."""
+"""Data export: everything stored about a person, for that person to download."""
 
 import json
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ _TABLES: dict[str, tuple[str, ...]] = {
 
 
 def archive_of(account: Account, *, origin: Origin, now: datetime) -> bytes:
-    """A ZIP of `export_of` as JSON and, if there is one, the picture."""
+    """A ZIP with `export_of` as JSON and the picture, if there is one."""
     rows = export_of(account, origin=origin, now=now)
     files = {ROWS: json.dumps(rows, indent=2, ensure_ascii=False).encode()}
     if picture := _picture(account):
@@ -57,10 +57,10 @@ def archive_of(account: Account, *, origin: Origin, now: datetime) -> bytes:
 
 
 def export_of(account: Account, *, origin: Origin, now: datetime) -> dict[str, Any]:
-    """The account and all its rows as plain values (times in RFC 3339), by the kind of row.
+    """The account and all its rows as plain values (times in RFC 3339), keyed by kind of row.
 
-    Secrets are not in it, for neither codes nor digests say anything about a person; nor is what
-    staff did to others, of which there can be millions.
+    Left out are secrets, since neither codes nor digests say anything about a person, and what
+    staff did to others, which can be millions of events.
     """
     chain.catch_up()
     questions: dict[str, sa.Select[Any]] = {
@@ -83,14 +83,14 @@ def export_of(account: Account, *, origin: Origin, now: datetime) -> dict[str, A
 
 
 def _mailed_to(account: Account) -> sa.ColumnElement[bool]:
-    """The mails to the account's mailbox; only those about the account if it may be another's."""
+    """Mail to the account's mailbox; if the e-mail is unproven, only mail about the account."""
     if account.email_is_proven:
         return Mail.recipient == account.email
     return Mail.about_id == account.id
 
 
 def _picture(account: Account) -> bytes | None:
-    """The largest there is: the file it was made of is not kept."""
+    """The largest size there is; the uploaded file is not kept."""
     largest = (Avatar.account_id == account.id, Avatar.size == avatars.SIZES[0])
     return db.session.scalar(sa.select(Avatar.content).where(*largest))
 

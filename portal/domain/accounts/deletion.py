@@ -1,7 +1,7 @@
-"""Accounts that are switched off, and those that are gone for good. Each verb commits once, last.
+"""Deactivation and deletion of accounts. Each verb commits once, last.
 
-Of an account that is erased a row stays, without a person in it: the ledger and the audit log name
-accounts by their ids, and the chain of the log must still verify.
+A deleted account leaves an anonymous row: redemptions and the audit log refer to accounts by id,
+and the audit chain must still verify.
 """
 
 from datetime import datetime
@@ -35,10 +35,9 @@ from portal.models import (
 
 
 def deactivate(account: Account, *, by: Account, origin: Origin, now: datetime) -> int:
-    """Switch an account off: sessions, API tokens and staff codes end, its mailbox hears of it.
+    """Deactivate an account: end its sessions, revoke its API tokens and staff codes, notify it.
 
-
-    Return how many codes those were. Raises `NotAllowed`, `LastOwner`.
+    Return how many codes were revoked. Raises `NotAllowed`, `LastOwner`.
     """
     wait_for_ownership(by, account)
     _require_may_keep_out(by, account)
@@ -57,7 +56,7 @@ def deactivate(account: Account, *, by: Account, origin: Origin, now: datetime) 
 
 
 def reactivate(account: Account, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Switch an account on again, with all its tries, no session and no API token.
+    """Reactivate an account with all attempts left and without sessions or API tokens.
 
     Raises `NotAllowed`.
     """
@@ -65,7 +64,7 @@ def reactivate(account: Account, *, by: Account, origin: Origin, now: datetime) 
     if account.deactivated_at is None:
         return
     account.deactivated_at, account.failed_sign_ins = None, 0
-    # What was under way while it was switched off may have made one.
+    # A request already running at deactivation may have created one since.
     sessions.revoke_all_of(account.id, now=now)
     api_tokens.revoke_all_of(account, by=by, origin=origin, now=now)
     audit.record("account.reactivated", now=now, origin=origin, actor=by.id, subject=account.id)
@@ -73,19 +72,19 @@ def reactivate(account: Account, *, by: Account, origin: Origin, now: datetime) 
 
 
 def may_manage(by: Account, account: Account) -> bool:
-    """Owners manage everybody, admins whoever is below them."""
+    """Whether `by` may manage the account: owners manage everybody, admins those below them."""
     return by.may(Role.OWNER) or (by.may(Role.ADMIN) and by.role.rank > account.role.rank)
 
 
 def erase(
     account: Account, password: str, *, session: Session, origin: Origin, now: datetime
 ) -> None:
-    """Delete one's own account: the person is gone, what they did stays under the account's id.
+    """Delete one's own account: personal data goes, events stay under the account's id.
 
-    Raises `LastOwner`, and as `confirmations.require_password` does.
+    Raises `LastOwner`, and as `reauthentication.require_password` does.
     """
     reauthentication.require_password(account, password, session=session, origin=origin, now=now)
-    db.session.commit()  # who waits for ownership must hold nothing others wait for
+    db.session.commit()  # hold no locks while waiting for ownership
     wait_for_ownership(account)
     require_another_owner(account)
     _delete_belongings(account)
@@ -97,18 +96,18 @@ def erase(
 
 
 def drop_unconfirmed(*, since: datetime, most: int, now: datetime) -> int:
-    """Delete accounts nobody has confirmed an e-mail for since then, up to `most`; return how many.
+    """Delete up to `most` accounts unconfirmed since before `since`; return how many.
 
-    Nobody ever signed in to them, so no row need stay. Whom a code or a link is on its way to is
-    spared. The ledger keeps its rows: the device may sign up by the same invitation again.
+    Nobody ever signed in to them, so no row has to stay. Accounts with a valid code or link are
+    spared. Redemptions stay, so the same device may sign up by the same invitation again.
     """
     on_its_way = sa.exists().where(
         Verification.account_id == Account.id, Verification.expires_at > now
     )
     due = sa.and_(Account.confirmed_at.is_(None), Account.created_at < since)
     chosen = sa.select(Account.id).where(due, sa.not_(on_its_way)).limit(most)
-    # A write, for it locks the rows on both engines: whoever confirms meanwhile came too late, or
-    # first.
+    # An UPDATE locks the rows on both engines: a concurrent confirmation either came first or finds
+    # nothing left.
     dropped = db.session.scalars(
         sa.update(Account)
         .where(Account.id.in_(chosen.scalar_subquery()), due)
@@ -128,10 +127,10 @@ def drop_unconfirmed(*, since: datetime, most: int, now: datetime) -> int:
 
 
 def wait_for_ownership(*changing: Account) -> None:
-    """Have changes of who owns the portal come one after the other, by the portal's one row.
+    """Serialise changes of ownership by locking the portal's one row, then reload these accounts.
 
-    Whoever waited looks at these accounts anew, for the change before may have been about them.
-    Takes part in the caller's transaction.
+    Reloading matters because the change before may have been about them. Takes part in the caller's
+    transaction.
     """
     db.session.execute(sa.update(Installation).values(last_serial=Installation.last_serial))
     for account in changing:
@@ -139,7 +138,7 @@ def wait_for_ownership(*changing: Account) -> None:
 
 
 def require_another_owner(account: Account) -> None:
-    """Raise `LastOwner` if nobody else owns the portal; only after `wait_for_ownership`."""
+    """Raise `LastOwner` if there is no other owner. Call `wait_for_ownership` first."""
     if account.role is not Role.OWNER:
         return
     others = sa.exists().where(
@@ -158,7 +157,7 @@ def _delete_belongings(account: Account) -> None:
     admitted = sa.select(Redemption.id).where(_of(account))
     mine = sa.or_(Session.account_id == account.id, Session.redemption_id.in_(admitted))
     of_account = sa.select(Session.id).where(mine)
-    mailboxes = [account.email] if account.email_is_proven else []  # or else it may be another's
+    mailboxes = [account.email] if account.email_is_proven else []  # unproven, it may be another's
     about = sa.or_(
         Mail.recipient.in_(mailboxes),
         Mail.about_id == account.id,
@@ -182,8 +181,8 @@ def _delete_belongings(account: Account) -> None:
 
 
 def _forget_in_ledger(account: Account) -> None:
-    """Addresses are kept beside the chain, not in it: it verifies without them."""
-    chain.link()  # what is not linked yet is sealed with its address
+    """Clear the person's addresses. They are not part of the chain, which still verifies."""
+    chain.link()  # the seal of an unlinked event includes its address
     for rows in (
         sa.update(Redemption).where(_of(account)).values(email=None, address=None, client=None),
         sa.update(AuditEvent).where(AuditEvent.actor_id == account.id).values(address=None),
@@ -192,7 +191,7 @@ def _forget_in_ledger(account: Account) -> None:
 
 
 def _of(account: Account) -> sa.ColumnElement[bool]:
-    """The redemptions of this person; by a proven e-mail those before the account as well."""
+    """The person's redemptions; with a proven e-mail, also those from before the account."""
     mine = Redemption.account_id == account.id
     return sa.or_(mine, Redemption.email == account.email) if account.email_is_proven else mine
 

@@ -1,7 +1,7 @@
 """E-mail addresses, in the one form the portal stores and compares.
 
-That form is lower case and Unicode NFKC, with the domain in Unicode letters, not in its IDNA form
-(`xn--…`). What is stored and what is looked up go through `canonical`, so they cannot differ.
+That form is lower case and Unicode NFKC, with the domain in Unicode rather than IDNA (`xn--…`).
+`normalise` (to store) and `canonical` (to look up) both return it.
 """
 
 import unicodedata
@@ -17,12 +17,12 @@ COMPATIBILITY = (
 
 
 def normalise(text: str) -> str:
-    """The address in its canonical form; raises `InvalidEmail`.
+    """The address in canonical form; raises `InvalidEmail`.
 
-    Compatibility characters before the @ are refused, for nobody knows whether a mail server would
-    take them for the plain ones. In a domain they are those by the standard (UTS 46).
+    Compatibility characters before the @ are rejected: mail servers may or may not treat them as
+    the plain ones. In a domain, the standard (UTS 46) says they are the same.
     """
-    if len(text) > LONGEST:  # before the validator, whose work grows with the square of it
+    if len(text) > LONGEST:  # first, since the validator's work grows quadratically
         raise InvalidEmail
     try:
         address = validate_email(text.strip(), check_deliverability=False)
@@ -34,7 +34,7 @@ def normalise(text: str) -> str:
 
 
 def normalise_recipient(text: str) -> str:
-    """An address, or all of a domain written `@example.org`; raises `InvalidEmail`."""
+    """An address, or a whole domain written `@example.org`; raises `InvalidEmail`."""
     text = text.strip()
     if text.startswith("@"):
         return "@" + normalise("anyone" + text).partition("@")[2]
@@ -42,7 +42,7 @@ def normalise_recipient(text: str) -> str:
 
 
 def canonical(text: str) -> str:
-    """The form to look an address up by, whatever was typed: what is none is only folded."""
+    """The form in which to look an address up; text that is no address is only folded."""
     local, _, domain = folded(text).rpartition("@")
     try:
         found = validate_email(f"anyone@{domain}", check_deliverability=False)
@@ -52,5 +52,5 @@ def canonical(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """Any text in NFKC and lower case, for comparing."""
+    """The text in NFKC and lower case, for comparison."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower())

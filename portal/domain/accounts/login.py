@@ -1,6 +1,6 @@
-"""Signing in on the pages: by a password and, where one is set up, a second step; or by a passkey.
+"""Sign-in on the web pages: by password with 2FA where it is set up, or by passkey.
 
-Programs have no second step: for them `accounts.sign_in` refuses whoever needs one.
+API clients have no second step: `accounts.sign_in` rejects accounts that need one.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from portal.models import Account, Purpose, Session
 
 @dataclass(frozen=True)
 class SecondStep:
-    """The password was right. `token` says so for ten minutes, until the second step is taken."""
+    """The password was right; `token` proves it for ten minutes, until the second factor."""
 
     token: str
 
@@ -25,7 +25,10 @@ class SecondStep:
 def begin(
     identity: str, password: str, *, origin: Origin, now: datetime, replaces: Session | None = None
 ) -> Session | SecondStep:
-    """A new session, or the second step to it. Raises as `accounts.first_step` does."""
+    """Check the password: a session, or a token for the second step.
+
+    Raises as `accounts.first_step` does.
+    """
     account, another_follows = accounts.first_step(identity, password, origin=origin, now=now)
     if not another_follows:
         return accounts.start_session(account, origin=origin, now=now, replaces=replaces)
@@ -35,7 +38,7 @@ def begin(
 
 
 def waiting(token: str, *, now: datetime) -> Account:
-    """Who has shown the password, and not yet the rest. Raises `SignInRequired`."""
+    """The account that has passed the password check only. Raises `SignInRequired`."""
     found = verification.by_link(token, Purpose.SECOND_FACTOR)
     if found is None or not found.lives(now) or found.account.deactivated_at is not None:
         raise SignInRequired
@@ -45,9 +48,9 @@ def waiting(token: str, *, now: datetime) -> Account:
 def finish(
     token: str, code: str, *, origin: Origin, now: datetime, replaces: Session | None = None
 ) -> Session:
-    """The new session, for a code of the app or a recovery code.
+    """A session, for a TOTP code or a recovery code.
 
-    The try is counted before it is evaluated, as for passwords. Raises `SignInRequired`,
+    The attempt is counted before it is checked, as for passwords. Raises `SignInRequired`,
     `LockedOut`, `SecondFactorRefused`.
     """
     account = waiting(token, now=now)
@@ -69,7 +72,7 @@ def finish(
 def finish_by_passkey(
     answer: str, *, origin: Origin, now: datetime, replaces: Session | None = None
 ) -> Session:
-    """The new session of whoever answered with a passkey: it counts as both steps.
+    """A session, for a passkey: it counts as both factors.
 
     Raises `PasskeyRefused`, `AccountDeactivated`, `EmailUnconfirmed`.
     """

@@ -1,7 +1,7 @@
-"""Passkeys (WebAuthn level 3): added by somebody signed in, and enough alone to sign in.
+"""Passkeys (WebAuthn Level 3): added while signed in, and enough on their own to sign in.
 
-A challenge is not stored. It carries its own proof: for what, for which device, until when; and the
-counters behind the lockout let each be answered once.
+Challenges are not stored. Each carries a MAC over its purpose, device and expiry; the counters
+behind the lockout let each be used once.
 """
 
 import secrets
@@ -26,7 +26,7 @@ from portal.domain.lockout.counters import counting
 from portal.extensions import db
 from portal.models import Account, Passkey
 
-MOST = 20  # of one account
+MOST = 20  # per account
 LASTS = timedelta(minutes=5)
 NONCE_BYTES, TIME_BYTES, PROOF_BYTES = 16, 8, 16
 
@@ -35,7 +35,7 @@ _ANSWERS = RateLimitItemPerMinute(1, 10, namespace="challenge")
 
 
 def are_possible() -> bool:
-    """Whether browsers allow them here: for a name, over HTTPS or on this machine."""
+    """Whether browsers allow passkeys here: they need a host name, and HTTPS or localhost."""
     site = urlsplit(settings.base_url)
     host = site.hostname or ""
     try:
@@ -46,7 +46,7 @@ def are_possible() -> bool:
 
 
 def creation_options(account: Account, *, origin: Origin, now: datetime) -> dict[str, Any]:
-    """What a browser needs to make a passkey for this account (JSON)."""
+    """WebAuthn options (JSON) for registering a passkey for this account."""
     from portal.domain.accounts import webauthn_verification  # noqa: PLC0415 - long to load, and few use a passkey
 
     return webauthn_verification.creation_options(
@@ -58,7 +58,7 @@ def creation_options(account: Account, *, origin: Origin, now: datetime) -> dict
 
 
 def add(account: Account, answer: str, *, name: str, origin: Origin, now: datetime) -> list[str]:
-    """Keep a passkey by the browser's answer; return the recovery codes, if they are new.
+    """Register a passkey from the browser's response; return the recovery codes, if they are new.
 
     Raises `PasskeyRefused`.
     """
@@ -88,7 +88,7 @@ def add(account: Account, answer: str, *, name: str, origin: Origin, now: dateti
 
 
 def request_options(*, origin: Origin, now: datetime) -> dict[str, Any]:
-    """What a browser needs to let somebody choose a passkey (JSON). It names nobody."""
+    """WebAuthn options (JSON) for signing in with any passkey. They name no account."""
     from portal.domain.accounts import webauthn_verification  # noqa: PLC0415 - see `creation_options`
 
     return webauthn_verification.request_options(
@@ -97,7 +97,7 @@ def request_options(*, origin: Origin, now: datetime) -> dict[str, Any]:
 
 
 def use(answer: str, *, origin: Origin, now: datetime) -> Account:
-    """Whose passkey the browser answered with. Takes part in the caller's transaction.
+    """The account whose passkey signed the response. Takes part in the caller's transaction.
 
     Raises `PasskeyRefused`.
     """
@@ -120,7 +120,7 @@ def of(account: Account) -> list[Passkey]:
 
 
 def remove(id: UUID, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Let one of one's own passkeys in no more. Raises `NotFound`."""
+    """Remove one of one's own passkeys. Raises `NotFound`."""
     passkey = db.session.get(Passkey, id)
     if passkey is None or passkey.account_id != by.id:
         raise NotFound
@@ -129,7 +129,7 @@ def remove(id: UUID, *, by: Account, origin: Origin, now: datetime) -> None:
 
 
 def _host() -> str:
-    """The relying party's id: browsers compare it with the address they show."""
+    """The relying party id, which browsers compare with the page's address."""
     return urlsplit(settings.base_url).hostname or ""
 
 
@@ -155,7 +155,7 @@ def _challenge(purpose: str, origin: Origin, now: datetime) -> bytes:
 
 
 def _answered(challenge: bytes, purpose: str, origin: Origin, now: datetime) -> bytes:
-    """The challenge a browser answered, if it was ours, is fresh, and was not answered before."""
+    """The challenge, if it is ours, not expired, and used for the first time."""
     body, proof = challenge[:-PROOF_BYTES], challenge[-PROOF_BYTES:]
     if not any(compare_digest(each, proof) for each in _proofs(body, purpose, origin)):
         raise PasskeyRefused
@@ -166,6 +166,6 @@ def _answered(challenge: bytes, purpose: str, origin: Origin, now: datetime) -> 
 
 
 def _proofs(body: bytes, purpose: str, origin: Origin) -> list[bytes]:
-    """By each key; the first is the one in use."""
+    """The MAC under each key; the current key's comes first."""
     text = body + f" {purpose} {origin.device_digest}".encode()
     return [each[:PROOF_BYTES] for each in keys.macs("challenge", text)]

@@ -1,7 +1,7 @@
-"""A password that is shown, and what becomes of it.
+"""Password checks that hold no lock while hashing.
 
-The try is counted and committed before the password is looked at: hashing takes long, and holding a
-lock meanwhile would make others wait. What was looked at so long ago is then asked once more.
+The attempt is counted and committed first, because hashing is slow and a lock held meanwhile would
+make others wait. Afterwards the stored hash is compared again, as it may have changed.
 """
 
 from datetime import datetime
@@ -18,7 +18,7 @@ from portal.models import Account
 
 
 def prove(attempt: SignIn, account: Account | None, password: str, now: datetime) -> Account:
-    """Reserve the try, and evaluate it. Raises `LockedOut`, and as `evaluate` does."""
+    """Reserve an attempt and evaluate it. Raises `LockedOut`, and as `evaluate` does."""
     attempt.reserve(now=now)
     return evaluate(attempt, account, password, now)
 
@@ -31,10 +31,10 @@ def evaluate(
     *,
     replacement: str | None = None,
 ) -> Account:
-    """The account, if the password is its own; `replacement` takes its place, if there is one.
+    """The account, if the password is right; `replacement`, if given, becomes the new password.
 
-    Only for a try that is reserved: whoever has none left must cost no hash. Until the caller
-    commits, nobody else sets another password or deactivates the account. Raises
+    The attempt must be reserved: a locked-out client must not cost a hash. Until the caller
+    commits, nobody else can change the password or deactivate the account. Raises
     `InvalidCredentials`.
     """
     fits = passwords.fits(password, account.password_hash if account else None)
@@ -49,10 +49,10 @@ def evaluate(
 
 
 def _hold(account: Account, password: str, replacement: str | None) -> bool:
-    """Whether the password that fitted is still the account's own. Part of the transaction.
+    """Whether the password that matched is still current. Part of the transaction.
 
-    Whoever sets another password, or deactivates the account, either came first and is seen here,
-    or waits for us, and ends the session that we open.
+    A concurrent password change or deactivation either came first and is seen here, or waits for us
+    and then ends the session we open.
     """
     kept = seen = account.password_hash
     if replacement is not None or passwords.is_outdated(seen):

@@ -1,7 +1,7 @@
-"""Forgotten passwords: a code is mailed, and a new password is set by it. Each verb commits last.
+"""Password resets by a mailed code. Each verb commits last.
 
-A reset changes the password and ends the sessions, nothing else: it confirms no e-mail and accepts
-no invitation.
+A reset changes the password and ends sessions, nothing else: it confirms no e-mail and accepts no
+invitation.
 """
 
 from datetime import datetime
@@ -16,9 +16,9 @@ from portal.models import Account, Purpose
 
 
 def request(identity: str, *, origin: Origin, now: datetime) -> None:
-    """Mail a code to whoever this is; nobody learns whether there is somebody.
+    """Mail a code if the account exists; the caller does not learn whether it does.
 
-    Raises `AskedTooOften` by the network address alone.
+    Raises `AskedTooOften`, counted by network address only.
     """
     verification.require_patience(origin, now=now)
     account = accounts.find(identity)
@@ -28,7 +28,7 @@ def request(identity: str, *, origin: Origin, now: datetime) -> None:
 
 
 def exchange(identity: str, code: str, *, origin: Origin, now: datetime) -> str:
-    """Another code for the mailed one, for clients that ask for the new password in a second step.
+    """Exchange the mailed code for another, for clients that ask for the password in a second step.
 
     Raises as `verification.confirm` does.
     """
@@ -51,12 +51,12 @@ def finish(
 ) -> Account:
     """Set a new password by the mailed code, or with `step` NEW_PASSWORD by the exchanged one.
 
-    Every session and API token ends. Raises `WeakPassword` before the code is looked at, and as
+    Every session and API token ends. Raises `WeakPassword` before the code is checked, and as
     `verification.confirm` does.
     """
     passwords.require_strong(password)
     used = verification.confirm(accounts.find(identity), step, code, origin=origin, now=now)
-    # Only a right code is worth a hash; that takes long, and others would wait for our locks.
+    # Hash only for a right code, and after a commit, so that nobody waits for our locks meanwhile.
     claim = verification.hand_out_token(used.account, Purpose.NEW_PASSWORD, now=now)
     db.session.commit()
     hashed = passwords.hashed(password)

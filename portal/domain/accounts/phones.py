@@ -1,15 +1,15 @@
-"""Telephone numbers, in the one form the portal stores (E.164)."""
+"""Phone numbers, in the one form the portal stores (E.164)."""
 
 from portal.domain.errors import InvalidPhone
 
-HOME = "ID"  # the clients of the former services write national numbers
+HOME = "ID"  # clients of the former services send national numbers
 LONGEST_INPUT = 40
 
 
 def normalise(text: str) -> str:
     """The number as `+6281234567890`; raises `InvalidPhone`.
 
-    Whether it is in use is not asked: numbering plans change more often than libraries.
+    Whether it is assigned is not checked: numbering plans change faster than libraries.
     """
     import phonenumbers  # noqa: PLC0415 - long to load, and few accounts have a number
 
@@ -24,7 +24,7 @@ def normalise(text: str) -> str:
 
 
 def spaced(number: str) -> str:
-    """A stored number as people write it: `+62 812-3456-7890`."""
+    """A stored number formatted for people: `+62 812-3456-7890`."""
     import phonenumbers  # noqa: PLC0415 - see `normalise`
 
     return phonenumbers.format_number(

@@ -1,4 +1,4 @@
-"""Decodes a picture into squares of two sizes. Runs in a child process."""
+"""Decodes a picture into squares in two sizes. Runs in a child process."""
 
 import json
 import struct
@@ -13,13 +13,13 @@ from portal.domain.errors import PictureRefused
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 
-Image.MAX_IMAGE_PIXELS = None  # `picture_structure` has refused what is too large
-# What Pillow's readers raise at bytes that are no picture, or a broken one.
+Image.MAX_IMAGE_PIXELS = None  # `picture_structure` has rejected larger ones
+# What Pillow raises for broken pictures and for bytes that are no picture.
 _UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, IndexError, KeyError)
 
 
 def decode(source: IO[bytes], target: IO[bytes]) -> None:
-    """Write the WebP of each size, in base64, as an object of JSON. Raises `PictureRefused`."""
+    """Write each size as base64 WebP into a JSON object. Raises `PictureRefused`."""
     try:
         with Image.open(source, formats=FORMATS) as picture:
             squares = _squares(picture)
@@ -31,15 +31,15 @@ def decode(source: IO[bytes], target: IO[bytes]) -> None:
 
 def _squares(picture: Image.Image) -> dict[int, Image.Image]:
     largest = SIZES[0]
-    picture.draft("RGB", (largest, largest))  # a JPEG is then unpacked at a fraction of its size
+    picture.draft("RGB", (largest, largest))  # decodes a JPEG at a fraction of its size
     colours = "RGBA" if picture.has_transparency_data else "RGB"
-    if picture.mode == "I;16":  # grey of 16 bits: Pillow would call all above 255 white
+    if picture.mode == "I;16":  # 16-bit grey: Pillow would clip everything above 255 to white
         picture = picture.point(lambda value: value / 257).convert("L")
-    if picture.mode in {"1", "P", "PA"}:  # these cannot be shrunk well; others are converted small
+    if picture.mode in {"1", "P", "PA"}:  # these do not shrink well
         picture = picture.convert(colours)
     square = ImageOps.fit(picture, (largest, largest))
     square = ImageOps.exif_transpose(square).convert(colours)
-    square.info.clear()  # places, times and colour profiles would be written along
+    square.info.clear()  # or location, time and colour profile would be saved
     return {size: square if size == largest else square.resize((size, size)) for size in SIZES}
 
 

@@ -1,7 +1,7 @@
-"""Looks over a picture file without decoding it: which format, how large, how much work.
+"""Checks the structure of a picture file without decoding it: format, size, decoding work.
 
-What costs a decoder more than its bytes suggest is refused here: scans of a progressive JPEG
-(each goes through all pixels), frames, arithmetic coding, compressed metadata. PNG: RFC 2083; JPEG:
+Whatever costs a decoder more than its bytes suggest is rejected: too many scans of a progressive
+JPEG (each covers all pixels), frames, arithmetic coding, compressed metadata. PNG: RFC 2083; JPEG:
 ITU-T T.81, annex B; WebP: RFC 9649.
 """
 
@@ -11,21 +11,21 @@ from collections.abc import Iterator
 
 from portal.domain.errors import PictureRefused
 
-SIZES = (512, 96)  # pixels: the sides of the squares that are kept
+SIZES = (512, 96)  # pixels: the sides of the squares kept
 LARGEST_PICTURE = 20_000_000  # pixels
 MOST_SCANS = 100  # encoders write ten
-MOST_SCANNED = 400_000_000  # pixels, over all scans: each goes through all of them
-MOST_SEGMENTS = 1_000  # of a JPEG: tables, and metadata in pieces of 64 kB
-MOST_CHUNKS = 10_000  # of a PNG: pixels come in pieces of 8 kB, or less
+MOST_SCANNED = 400_000_000  # pixels, over all scans of a file
+MOST_SEGMENTS = 1_000  # of a JPEG: tables, and metadata in 64 kB pieces
+MOST_CHUNKS = 10_000  # of a PNG: pixels come in pieces of 8 kB or less
 MOST_PARTS = 100  # of a WebP
 
 PNG, JPEG, RIFF, WEBP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"RIFF", b"WEBP"
-# The chunks that decide how the pixels look. Others may hold bombs of their own.
+# The chunks that decide how the pixels look. Others may be decompression bombs.
 PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"}
 PNG_FRAMES = {b"acTL", b"fcTL", b"fdAT"}
 WEBP_FRAMES = {b"ANIM", b"ANMF"}
 
-# A marker; between segments and within scans, other bytes (and the markers RST) are passed over.
+# A marker; other bytes (and RST markers) between segments and within scans are skipped.
 _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 _END, _SCAN = 0xD9, 0xDA
 _FRAMES = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive: Huffman coding only
@@ -33,7 +33,7 @@ _TABLES = {0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)}
 
 
 def examined(content: bytes) -> bytes:
-    """What a decoder needs to see of a picture that it may decode. Raises `PictureRefused`."""
+    """The bytes a decoder needs, if the picture is safe to decode. Raises `PictureRefused`."""
     try:
         if content.startswith(PNG):
             return _examined_png(content)
@@ -43,7 +43,7 @@ def examined(content: bytes) -> bytes:
         if content.startswith(RIFF) and content[8:12] == WEBP:
             _examine_webp(content)
             return content
-    except (struct.error, IndexError) as error:  # it was cut off
+    except (struct.error, IndexError) as error:  # truncated
         raise PictureRefused from error
     raise PictureRefused
 
@@ -80,11 +80,11 @@ def _examined_png(content: bytes) -> bytes:
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """The kind of each chunk, where it begins and where it ends; what follows IEND is nothing."""
+    """Each chunk's kind, start and end, up to IEND."""
     kind, start = b"", len(PNG)
     while kind != b"IEND":
         length, kind = struct.unpack_from(">I4s", content, start)
-        end = start + length + 12  # with its length, kind and checksum
+        end = start + length + 12  # length, kind and checksum take 12 bytes
         if end > len(content):
             raise PictureRefused
         yield kind, start, end
@@ -101,7 +101,7 @@ def _examine_jpeg(content: bytes) -> None:
             height, width = struct.unpack_from(">HH", content, start + 5)
             _require_size(width, height)
             pixels = width * height
-        elif marker not in _TABLES:  # arithmetic coding, lossless, or what no camera writes
+        elif marker not in _TABLES:  # arithmetic coding, lossless, or nothing a camera writes
             raise PictureRefused
         if scans > MOST_SCANS or scans * pixels > MOST_SCANNED or count > MOST_SEGMENTS:
             raise _too_complicated()
@@ -110,7 +110,7 @@ def _examine_jpeg(content: bytes) -> None:
 
 
 def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int]]:
-    """Each segment's marker, and where it begins; what follows the end of the image is nothing."""
+    """Each segment's marker and start, up to the end of the image."""
     position = len(JPEG)
     while found := _MARKER.search(content, position):
         marker, start = found[1][0], found.start()
@@ -135,7 +135,7 @@ def _examine_webp(content: bytes) -> None:
 
 
 def _webp_chunks(content: bytes) -> Iterator[tuple[bytes, int]]:
-    """The kind of each chunk, and where it begins; what follows the RIFF is nothing."""
+    """Each chunk's kind and start, up to the end of the RIFF."""
     end = min(len(content), 8 + struct.unpack_from("<I", content, 4)[0])
     start = 12
     while start + 8 <= end:

@@ -1,4 +1,4 @@
-"""What people say about themselves."""
+"""Profiles: name, phone number, language and username, as people give them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Names, telephone number, and the language mails are written in; "" is no answer."""
+    """Names, phone number, and the language of mails; "" means not given."""
 
     first_name: str = ""
     last_name: str = ""
@@ -28,7 +28,7 @@ class Profile:
     language: str = ""
 
     def write_to(self, account: Account) -> None:
-        """Put it into the account, in stored form. Raises `BadInput`, `InvalidPhone`."""
+        """Copy it to the account, normalised. Raises `BadInput`, `InvalidPhone`."""
         first_name, last_name = _name(self.first_name), _name(self.last_name)
         phone = phones.normalise(self.phone) if self.phone.strip() else None
         language = self.language or settings.locale
@@ -41,9 +41,9 @@ class Profile:
 def change(
     account: Account, profile: Profile, *, username: str, origin: Origin, now: datetime
 ) -> None:
-    """Replace what an account says about its person.
+    """Replace an account's profile and username.
 
-    Raises `BadInput`, `InvalidPhone`, `AccountTaken` (of the username).
+    Raises `BadInput`, `InvalidPhone`, `AccountTaken` (for the username).
     """
     chosen = names.username(username)
     try:
@@ -57,7 +57,7 @@ def change(
 
 
 def _name(text: str) -> str:
-    """One line, without control characters: names stand in the headers of mails."""
+    """One line without control characters, since names end up in mail headers."""
     name = text.strip()
     if len(name) > LONGEST_NAME or any(category(character) == "Cc" for character in name):
         raise BadInput("A name is one line of up to 80 letters.")

@@ -1,8 +1,8 @@
-"""The password shown once more by whoever is signed in, before what cannot be undone.
+"""Re-authentication: asks for the password again before sensitive or irreversible changes.
 
-Somebody who took over a session must not find the password out by guessing within it. Guesses are
-counted for the session, which ends at the tenth, and for the account and the address, on whatever
-device they are made. Signing in is counted apart, so that they keep nobody from it.
+A hijacked session must not allow guessing the password. Wrong guesses count against the session,
+which ends at the tenth, and against the account and the address on any device. They are counted
+apart from sign-ins, so they lock nobody out of signing in.
 """
 
 from datetime import datetime
@@ -32,9 +32,9 @@ def require_password(
     now: datetime,
     replacement: str | None = None,
 ) -> None:
-    """Have the password shown within `session`; `replacement`, if any, takes its place.
+    """Check the password within `session`; `replacement`, if given, becomes the new one.
 
-    Raises `LockedOut`, `InvalidCredentials`, and `SessionEnded` once too many were wrong.
+    Raises `LockedOut`, `InvalidCredentials`, and `SessionEnded` after too many wrong ones.
     """
     attempt = SignIn(name_of_tries(account), origin, device_is_known=False)
     attempt.reserve(now=now)
@@ -52,7 +52,7 @@ def require_password(
 
 
 def name_of_tries(account: Account) -> str:
-    """What guesses within sessions of this account are counted under."""
+    """The name under which wrong guesses within this account's sessions are counted."""
     return f"within a session {account.id}"
 
 
@@ -78,6 +78,6 @@ def _is_spent(session: Session) -> bool:
 
 
 def _end(session: Session, origin: Origin, now: datetime) -> None:
-    if SESSION.rows(_END, {"within": session.id, "ended": now}):  # of parallel guesses, the first
+    if SESSION.rows(_END, {"within": session.id, "ended": now}):  # once, of parallel guesses
         audit.record("session.guessed_in", now=now, origin=origin, actor=session.account_id)
     db.session.commit()

@@ -1,7 +1,7 @@
-"""Members: they sign up, and confirm their e-mail. Each verb commits once, last.
+"""Member registration: sign-up and e-mail confirmation. Each verb commits once, last.
 
-Nobody learns here whether an e-mail has an account: the answer is the same, and what there is to
-say goes to the mailbox.
+Nobody learns here whether an e-mail has an account: the response is the same either way, and the
+details go to the mailbox.
 """
 
 from datetime import datetime
@@ -25,7 +25,7 @@ from portal.domain.mail import outbox
 from portal.extensions import db
 from portal.models import Account, EmailProof, Purpose, Role, Verification
 
-ALREADY_THERE = "account_exists"  # the mail to somebody who signs up again
+ALREADY_THERE = "account_exists"  # the mail sent when somebody signs up again
 
 
 def sign_up(
@@ -39,17 +39,17 @@ def sign_up(
     invitation_code: str | None = None,
     dialect: str | None = None,
 ) -> Account | None:
-    """Add a member, and mail the code and the link that confirm the e-mail.
+    """Add a member, and mail the code and link that confirm the e-mail.
 
-    With a code, its use is counted and its role granted in the same transaction; that of a bound
-    invitation when the e-mail is proven. None if the e-mail has an account: its owner is written
-    to, and nobody else is to learn of it.
+    An invitation code is redeemed and its role granted in the same transaction; a bound
+    invitation's once the e-mail is proven. Returns None if the e-mail has an account: only its
+    owner is told, by mail.
 
     Raises `RegistrationClosed`, `AskedTooOften`, `BadInput`, `InvalidEmail`, `InvalidPhone`,
-    `WeakPassword`, `AccountTaken` (of the username), and as `redemptions.enlist_member` does.
+    `WeakPassword`, `AccountTaken` (for the username), and as `redemptions.enlist_member` does.
     """
     _require_open(invitation_code)
-    # Committed by itself: hashing takes long, and others at this address would wait for it.
+    # Committed on its own: hashing is slow, and others at this address would wait for the lock.
     verification.require_patience(origin, now=now)
     db.session.commit()
     account = accounts.new(email, username or names.drawn_username(), password, now)
@@ -70,8 +70,11 @@ def sign_up(
 
 
 def activate(identity: str, code: str, *, origin: Origin, now: datetime) -> Account:
-    """Confirm an e-mail by the mailed code. Raises as `verification.confirm` does, and for the
-    bound invitation that opens by it as `redemptions.complete` does."""
+    """Confirm an e-mail by the mailed code.
+
+    Raises as `verification.confirm` does, and for a bound invitation waiting for this as
+    `redemptions.complete` does.
+    """
     account = accounts.find(identity)
     return _confirmed(
         verification.confirm(account, Purpose.ACTIVATION, code, origin=origin, now=now),
@@ -86,9 +89,9 @@ def activate_by_link(token: str, *, origin: Origin, now: datetime) -> Account:
 
 
 def resend(identity: str, *, origin: Origin, now: datetime) -> None:
-    """Mail the code and the link anew, if there is something to confirm; nobody is told.
+    """Mail the code and link again if an e-mail is unconfirmed; the caller does not learn.
 
-    Raises `AskedTooOften` by the network address alone.
+    Raises `AskedTooOften`, counted by network address only.
     """
     verification.require_patience(origin, now=now)
     _send_again(accounts.find(identity), now)
@@ -96,7 +99,7 @@ def resend(identity: str, *, origin: Origin, now: datetime) -> None:
 
 
 def resend_by_link(token: str, *, now: datetime) -> None:
-    """Mail them anew to whom an earlier link was sent, old or not. Raises `NotFound`."""
+    """Mail them again to the recipient of an earlier link, expired or not. Raises `NotFound`."""
     sent = verification.by_link(token, Purpose.ACTIVATION)
     if sent is None:
         raise NotFound
@@ -105,7 +108,7 @@ def resend_by_link(token: str, *, now: datetime) -> None:
 
 
 def say_it_is_there(account: Account, *, now: datetime, dialect: str | None = None) -> None:
-    """Tell the owner of a mailbox that it has an account. Takes part in the transaction."""
+    """Tell a mailbox's owner that it already has an account. Takes part in the transaction."""
     if account.confirmed_at is None:
         _send_again(account, now, dialect)
     elif verification.may_write_to(account.email, ALREADY_THERE, now=now):
@@ -128,7 +131,7 @@ def _add(account: Account, invitation_code: str | None, origin: Origin, now: dat
 
 
 def _remind(email: str, now: datetime, dialect: str | None) -> None:
-    """Write to the owner of a mailbox that is taken; raise if it was the username instead."""
+    """Notify the owner of a taken e-mail; raise if the username was taken instead."""
     account = accounts.find(email)
     if account is None:
         raise AccountTaken
@@ -155,7 +158,7 @@ def _confirmed(used: Verification, origin: Origin, now: datetime) -> Account:
 
 
 def _accept_invitation(account: Account, origin: Origin, now: datetime) -> None:
-    """Open the bound invitation that waited; one that is over keeps out only who needs one."""
+    """Complete the bound invitation that waited; one that has ended only matters if required."""
     try:
         redemptions.complete(account, origin=origin, now=now)
     except CodeRefused:

@@ -1,4 +1,4 @@
-"""The small numbers that some clients know accounts by."""
+"""Account serials: the small numbers by which some clients know accounts."""
 
 import sqlalchemy as sa
 
@@ -7,7 +7,7 @@ from portal.models import Installation
 
 
 def draw() -> int:
-    """The next number. Others wait for it until the caller's transaction ends."""
+    """The next serial. Other callers wait for it until this transaction ends."""
     return db.session.scalars(
         sa.update(Installation)
         .values(last_serial=Installation.last_serial + 1)

@@ -1,4 +1,4 @@
-"""Sessions: opened at sign-in or redemption, asked at every request, ended at once when revoked."""
+"""Sessions: opened at sign-in or redemption, checked on every request, revoked at once."""
 
 from datetime import datetime, timedelta
 from functools import cache
@@ -27,7 +27,7 @@ SEEN_EVERY = timedelta(minutes=1)
 
 
 class Living(NamedTuple):
-    """A living session of an account, as far as programs ask."""
+    """An active session of an account, with the columns API requests need."""
 
     id: UUID
     surface: Surface
@@ -38,7 +38,7 @@ class Living(NamedTuple):
 
     @property
     def account_id(self) -> UUID:
-        """Whose it is."""
+        """The account's id."""
         return self.account.id
 
 
@@ -56,7 +56,7 @@ def open_for_account(
 ) -> tuple[Session, bool]:
     """A new session, and whether it is the first on this device of an account that had others.
 
-    Takes part in the caller's transaction. Only staff's browsers go idle.
+    Takes part in the caller's transaction. Only browser sessions of staff time out when idle.
     """
     longest = STAFF_LONGEST if account.role.is_staff else MEMBER_LONGEST
     ends = now + (lasts or longest)
@@ -70,7 +70,7 @@ def open_for_account(
 
 
 def open_for_redemption(redemption: Redemption, *, origin: Origin, now: datetime) -> Session:
-    """The session this redemption has, or a new one; takes part in the caller's transaction."""
+    """The redemption's session, opened if there is none; takes part in the caller's transaction."""
     living = db.session.scalars(
         sa.select(Session)
         .where(Session.redemption_id == redemption.id, *_alive(now))
@@ -85,16 +85,15 @@ def open_for_redemption(redemption: Redemption, *, origin: Origin, now: datetime
 
 
 def find_staff(id: UUID, *, now: datetime) -> Session | None:
-    """The living session of an account, with it; being found keeps it from going idle."""
+    """The active session with its account; finding it resets its idle timeout."""
     return _find(id, now, Session.account_id.is_not(None), joinedload(Session.account))
 
 
 def find_for_program(id: UUID, *, now: datetime) -> Living | None:
-    """What `find_staff` finds, for those who only ask: a program does with every request.
+    """Like `find_staff`, but read-only and cheap: API clients call it on every request.
 
-    Nothing is found for staff who have to set up a second factor first: pages tell them to.
-    The account is as it is committed, as far as programs ask (`_ASKED_OF_ITS_ACCOUNT`), and belongs
-    to no session of the ORM.
+    Finds nothing for staff who still have to set up 2FA, which only the web pages can tell them.
+    The account is detached, in its committed state, with the columns in `_ASKED_OF_ITS_ACCOUNT`.
     """
     row = hot.first(_of_an_account(), {"id": id, "now": now})
     if row is None:
@@ -127,7 +126,7 @@ def _of_an_account() -> Statement:
 
 
 def find_invitee(id: UUID, *, now: datetime) -> Session | None:
-    """The living session of an invitee, with the redemption and the invitation behind it."""
+    """The active session of an invitee, with its redemption and invitation."""
     came_by = joinedload(Session.redemption).joinedload(Redemption.invitation)
     return _find(id, now, Session.redemption_id.is_not(None), came_by)
 
@@ -142,7 +141,7 @@ def _find(
 
 
 def _seen(session: Seen, now: datetime) -> Seen | None:
-    """The session, unless it sleeps or its account does; now it was seen."""
+    """The session marked as seen now; None if it is idle or its account deactivated."""
     if _is_idle(session, now) or _is_deactivated(session):
         return None
     if now - session.last_seen_at >= SEEN_EVERY:
@@ -161,17 +160,17 @@ def revoke(session: Session | Living, *, now: datetime) -> None:
 
 
 def revoke_all_of(account: UUID, *, now: datetime) -> int:
-    """End every session of an account; return how many lived. Takes part in the transaction."""
+    """End every session of an account; return how many. Takes part in the transaction."""
     return _revoke(Session.account_id == account, now)
 
 
 def revoke_admitted_by(invitation: UUID, *, now: datetime) -> int:
-    """End the sessions an invitation let in; return how many lived. Part of the transaction."""
+    """End the sessions an invitation opened; return how many. Part of the transaction."""
     return _revoke(Session.redemption_id.in_(_redemptions_of(invitation)), now)
 
 
 def count_admitted_by(invitation: UUID, *, now: datetime) -> int:
-    """How many living sessions an invitation let in."""
+    """How many active sessions an invitation opened."""
     return (
         db.session.scalar(
             sa.select(sa.func.count())
@@ -183,7 +182,7 @@ def count_admitted_by(invitation: UUID, *, now: datetime) -> int:
 
 
 def living_in(dialect: str, account: UUID, *, now: datetime) -> Session | None:
-    """The session an account has in a dialect that lets it have one; what expired is ended.
+    """The account's session in a dialect that allows one; an expired one is ended.
 
     Takes part in the caller's transaction.
     """
@@ -202,12 +201,12 @@ def living_in(dialect: str, account: UUID, *, now: datetime) -> Session | None:
 
 
 def revoke_others_of(session: Session, *, now: datetime) -> int:
-    """End every other session of its account; return how many lived. Part of the transaction."""
+    """End every other session of its account; return how many. Part of the transaction."""
     return _revoke(sa.and_(Session.account_id == session.account_id, Session.id != session.id), now)
 
 
 def living_of(account: UUID, *, now: datetime) -> list[Session]:
-    """Where an account is signed in, whoever was there last first."""
+    """The account's active sessions, most recently seen first."""
     living = db.session.scalars(
         sa.select(Session)
         .where(Session.account_id == account, *_alive(now))
@@ -218,7 +217,7 @@ def living_of(account: UUID, *, now: datetime) -> list[Session]:
 
 
 def devices_of(account: UUID) -> list[str]:
-    """The devices it used lately, as digests."""
+    """Digests of the devices the account used lately."""
     latest = sa.func.max(Session.last_seen_at).desc()
     by_device = sa.select(Session.device).where(Session.account_id == account)
     grouped = by_device.group_by(Session.device).order_by(latest).limit(100)
@@ -226,7 +225,7 @@ def devices_of(account: UUID) -> list[str]:
 
 
 def one_of(account: UUID, id: UUID, *, now: datetime) -> Session:
-    """One living session of an account; raises `NotFound`, also for somebody else's."""
+    """One active session of the account; raises `NotFound`, also for another account's."""
     found = [session for session in living_of(account, now=now) if session.id == id]
     if not found:
         raise NotFound
@@ -234,7 +233,7 @@ def one_of(account: UUID, id: UUID, *, now: datetime) -> Session:
 
 
 def knows_device(account: UUID, origin: Origin) -> bool:
-    """Whether the account ever signed in on this device."""
+    """Whether the account has ever signed in on this device."""
     asked = {"account": account, "device_asked": origin.place}
     return bool(db.session.scalar(sa.select(_IS_KNOWN), asked))
 

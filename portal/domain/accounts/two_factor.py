@@ -1,7 +1,7 @@
-"""Second factors: what a person shows beside the password, so that a password alone opens nothing.
+"""Two-factor authentication (2FA): what a sign-in needs besides the password.
 
-An authenticator app (TOTP, RFC 6238) or a passkey (`passkeys.py`). Ten recovery codes, each good
-once, stand in for a phone that was lost.
+Either an authenticator app (TOTP, RFC 6238) or a passkey (`passkeys.py`). Ten single-use recovery
+codes stand in for a lost phone.
 """
 
 import secrets
@@ -23,20 +23,20 @@ from portal.domain.mail import outbox
 from portal.extensions import db
 from portal.models import Account, Installation, Passkey, RecoveryCode, Role
 
-STEP = 30  # seconds a code of the app is shown
+STEP = 30  # seconds a TOTP code is valid
 RECOVERY_CODES = 10
-RECOVERY_LENGTH = 10  # letters of 5 bits
+RECOVERY_LENGTH = 10  # letters, 5 bits each
 _SEAL = "totp secret"
 
 
 def are_set_up(account: Account, *, has_passkey: bool | None = None) -> bool:
-    """Whether this account's password alone is not enough; `has_passkey` for whoever knows that."""
+    """Whether the account uses 2FA; pass `has_passkey` if it is known, to save a query."""
     if account.totp_confirmed_at is not None:
         return True
     return _has_passkey(account) if has_passkey is None else has_passkey
 
 
-# `are_due`, for a statement that looks the account up.
+# `are_due` as a SQL condition.
 DUE = sa.and_(
     Account.totp_confirmed_at.is_(None),
     Account.role != Role.MEMBER,
@@ -46,20 +46,22 @@ DUE = sa.and_(
 
 
 def are_due(account: Account) -> bool:
-    """Whether this is staff who must set one up, since the owner requires it, and has not yet."""
+    """Whether this is staff required to set up 2FA who has not done so yet."""
     if account.totp_confirmed_at is not None or not account.role.is_staff:
         return False
     return is_required() and not _has_passkey(account)
 
 
 def is_required() -> bool:
-    """Whether all staff need a second factor."""
+    """Whether all staff must use 2FA."""
     return db.session.scalars(sa.select(Installation.second_factor_required)).one()
 
 
 def require_of_staff(required: bool, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Decide whether all staff need one. Raises `NotAllowed`, and `SecondFactorDue` for an owner
-    who asks more of others than of themselves."""
+    """Set whether all staff must use 2FA.
+
+    Raises `NotAllowed`, and `SecondFactorDue` for an owner who does not use it themselves.
+    """
     if not by.may(Role.OWNER):
         raise NotAllowed
     if required and not are_set_up(by):
@@ -75,9 +77,9 @@ def require_of_staff(required: bool, *, by: Account, origin: Origin, now: dateti
 
 
 def begin_totp(account: Account) -> None:
-    """Draw a new secret for an app. It counts for nothing until a code confirms it.
+    """Draw a new TOTP secret, which stays inactive until a code confirms it.
 
-    Raises `NotAllowed` if there is a confirmed one: it is removed first.
+    Raises `NotAllowed` if there is a confirmed one, which must be removed first.
     """
     sealed = sealing.seal(pyotp.random_base32().encode(), purpose=_SEAL, row=account.id.bytes)
     _change_totp(account, totp_sealed=sealed, totp_last_step=None)
@@ -85,14 +87,14 @@ def begin_totp(account: Account) -> None:
 
 
 def pending_totp(account: Account) -> pyotp.TOTP | None:
-    """What the app has to be told, as long as no code has confirmed it."""
+    """The TOTP secret to show in the app, until a code has confirmed it."""
     if account.totp_sealed is None or account.totp_confirmed_at is not None:
         return None
     return _totp(account)
 
 
 def confirm_totp(account: Account, code: str, *, origin: Origin, now: datetime) -> list[str]:
-    """Ask for codes of the app from now on; return the recovery codes, if they are new.
+    """Activate the authenticator app; return the recovery codes, if they are new.
 
     Raises `SecondFactorRefused` for a wrong code.
     """
@@ -105,7 +107,7 @@ def confirm_totp(account: Account, code: str, *, origin: Origin, now: datetime) 
 
 
 def remove_totp(account: Account, *, origin: Origin, now: datetime) -> None:
-    """Ask for codes of the app no more; nothing happens where there is none."""
+    """Remove the authenticator app, if there is one."""
     if account.totp_confirmed_at is None:
         return
     _forget_totp(account)
@@ -113,9 +115,9 @@ def remove_totp(account: Account, *, origin: Origin, now: datetime) -> None:
 
 
 def remove_all(person: Account, *, by: Account, origin: Origin, now: datetime) -> None:
-    """An owner helps somebody who lost everything: the password is enough again.
+    """Remove all second factors of somebody who lost them; only for owners.
 
-    Raises `NotAllowed`.
+    The password alone is enough again. Raises `NotAllowed`.
     """
     if not by.may(Role.OWNER) or by.id == person.id:
         raise NotAllowed
@@ -126,7 +128,7 @@ def remove_all(person: Account, *, by: Account, origin: Origin, now: datetime) -
 
 
 def added(account: Account, action: str, *, origin: Origin, now: datetime) -> list[str]:
-    """Write a new second factor down; return the recovery codes that came with the first one."""
+    """Record a new second factor; return the recovery codes created with the first one."""
     db.session.flush()
     drawn = [] if _has_recovery_codes(account) else _draw_recovery_codes(account)
     _record(account, action, account, origin, now)
@@ -134,7 +136,7 @@ def added(account: Account, action: str, *, origin: Origin, now: datetime) -> li
 
 
 def removed(account: Account, action: str, *, origin: Origin, now: datetime) -> None:
-    """Write a removal down; with the last second factor the recovery codes go."""
+    """Record a removal; the recovery codes go with the last second factor."""
     db.session.flush()
     if not are_set_up(account):
         _forget_recovery_codes(account)
@@ -142,9 +144,9 @@ def removed(account: Account, action: str, *, origin: Origin, now: datetime) -> 
 
 
 def renew_recovery_codes(account: Account, *, origin: Origin, now: datetime) -> list[str]:
-    """Ten new recovery codes, shown this once; those before are worth nothing now.
+    """Ten new recovery codes, returned only once; earlier ones become invalid.
 
-    Raises `NotAllowed` where no second factor is.
+    Raises `NotAllowed` without a second factor.
     """
     if not are_set_up(account):
         raise NotAllowed
@@ -155,23 +157,23 @@ def renew_recovery_codes(account: Account, *, origin: Origin, now: datetime) -> 
 
 
 def recovery_codes_left(account: Account) -> int:
-    """How many recovery codes are still good."""
+    """How many unused recovery codes remain."""
     left = sa.select(sa.func.count()).select_from(RecoveryCode)
     left = left.where(RecoveryCode.account_id == account.id, RecoveryCode.used_at.is_(None))
     return db.session.scalars(left).one()
 
 
 def use(account: Account, code: str, *, now: datetime) -> None:
-    """Use up a code of the app, or a recovery code. Takes part in the caller's transaction.
+    """Use up a TOTP or recovery code. Takes part in the caller's transaction.
 
-    Raises `SecondFactorRefused`, for a code used before as for a wrong one.
+    Raises `SecondFactorRefused`, for a used code as for a wrong one.
     """
     if not _use_totp(account, code, now) and not _use_recovery_code(account, code, now):
         raise SecondFactorRefused
 
 
 def name_of_tries(account: Account) -> str:
-    """What tries of this account's second step are counted under."""
+    """The name under which attempts at this account's second factor are counted."""
     return f"second step {account.id}"
 
 
@@ -186,7 +188,7 @@ def _has_recovery_codes(account: Account) -> bool:
 
 
 def _change_totp(account: Account, **values: object) -> None:
-    """Write to an app that is not confirmed: one that is can only be removed."""
+    """Change an unconfirmed secret only; a confirmed one can only be removed."""
     changed = db.session.execute(
         sa.update(Account)
         .where(Account.id == account.id, Account.totp_confirmed_at.is_(None))
@@ -209,7 +211,7 @@ def _totp(account: Account) -> pyotp.TOTP:
 
 
 def _step_of(code: str, totp: pyotp.TOTP, now: datetime) -> int | None:
-    """Which step's code this is: of now, or, since clocks differ, of the step beside."""
+    """The time step this code belongs to: the current one, or a neighbour, as clocks differ."""
     shown = "".join(unicodedata.normalize("NFKC", code[:32]).split())
     current = int(now.timestamp()) // STEP
     for step in (current, current - 1, current + 1):
@@ -224,7 +226,7 @@ def _use_totp(account: Account, code: str, now: datetime) -> bool:
     step = _step_of(code, _totp(account), now)
     if step is None:
         return False
-    # Somebody who looks over a shoulder is too late: a step is used by whoever comes first.
+    # Each time step can be used once, so a shoulder surfer comes too late.
     used = db.session.execute(
         sa.update(Account)
         .where(
@@ -270,13 +272,13 @@ def _forget_recovery_codes(account: Account) -> None:
 
 
 def _recovery_digests(account: UUID, code: str) -> list[bytes]:
-    """By each key: the codes are short, and a stolen database must not give them away."""
+    """The digest under each key. Codes are short: a stolen database must not reveal them."""
     text = f"{account} {codes.canonical(code)}".encode()
     return keys.macs("recovery code", text)
 
 
 def _record(account: Account, action: str, by: Account, origin: Origin, now: datetime) -> None:
-    """Write a change down, and have the mailbox hear of it: the mail is named after the action."""
+    """Record a change and notify the account by the mail named after the action."""
     outbox.queue(action.replace(".", "_"), to=account.email, about=account.id, now=now)
     audit.record(action, now=now, origin=origin, actor=by.id, subject=account.id)
     db.session.commit()

@@ -1,8 +1,8 @@
-"""Codes and links by which people show that a mailbox is theirs, or that they took the step before.
+"""Verification codes and links: proof of a mailbox, or of a completed step.
 
-Each is good for one purpose, for a while, and once: one UPDATE uses it up, so that of two that come
-at the same moment one succeeds. Digests are stored; what was drawn stays readable only until its
-mail has gone out.
+Each is valid for one purpose, for a limited time, and once: a single UPDATE uses it up, so of two
+concurrent requests one succeeds. Only digests are stored; the code itself stays readable just until
+its mail has been sent.
 """
 
 import secrets
@@ -36,7 +36,7 @@ TRIES = 5
 
 _WITH_LINK = {Purpose.ACTIVATION, Purpose.NEW_EMAIL}
 _SEAL = "verification seal"
-# By the kind of mail: whoever asks for one kind in another's name must not hold up the others.
+# Per kind of mail: requesting one kind in another's name must not block the others.
 _MAILS = RateLimitItemPerHour(3, namespace="mails to a mailbox")
 _WRONG_CODES = RateLimitItemPerDay(TRIES, namespace="wrong codes")
 
@@ -49,10 +49,10 @@ def send(
     email: str | None = None,
     dialect: str | None = None,
 ) -> Verification | None:
-    """Mail a code, and a link if the purpose has one, to `email` or else the account's own address.
+    """Mail a code, and a link if the purpose has one, to `email` or the account's own address.
 
-    Takes part in the caller's transaction. Past three an hour to one mailbox, nothing is sent and
-    nothing is said: None.
+    Takes part in the caller's transaction. Beyond three mails an hour to one mailbox, it silently
+    sends nothing and returns None.
     """
     to = email or account.email
     if not may_write_to(to, purpose, now=now):
@@ -63,16 +63,16 @@ def send(
 
 
 def send_to_recipient(invitation: UUID, email: str, *, now: datetime) -> None:
-    """Mail a code by which `email` shows that it may use a bound invitation.
+    """Mail a code by which `email` proves that it may redeem a bound invitation.
 
-    Takes part in the caller's transaction; past three an hour to one mailbox, nothing is sent.
+    Takes part in the caller's transaction; beyond three mails an hour, nothing is sent.
     """
     if may_write_to(email, Purpose.RECIPIENT, now=now):
         _mailed(_of_recipient(invitation, email), email, now)
 
 
 def hand_out_code(account: Account, purpose: Purpose, *, now: datetime) -> str:
-    """A code for the next step, given rather than mailed. Takes part in the transaction."""
+    """A code for the next step, returned instead of mailed. Takes part in the transaction."""
     code = _drawn_code()
     _new_row(_of_account(account.id, purpose), code, "", now)
     return code
@@ -81,19 +81,19 @@ def hand_out_code(account: Account, purpose: Purpose, *, now: datetime) -> str:
 def hand_out_token(
     account: Account, purpose: Purpose, *, now: datetime, lasts: timedelta = CODE_LASTS
 ) -> str:
-    """A long token for the next step: `confirm_link` takes it. Takes part in the transaction."""
+    """A long token for the next step, for `confirm_link`. Takes part in the transaction."""
     token = secrets.token_urlsafe(32)
     _new_row(_of_account(account.id, purpose), "", token, now).expires_at = now + lasts
     return token
 
 
 def may_write_to(email: str, kind: str, *, now: datetime) -> bool:
-    """Whether one more mail of this kind to this mailbox is fit; counts it. Part of the verb."""
+    """Count a mail of this kind to this mailbox; False over the limit. Part of the transaction."""
     return counting(now).hit(_MAILS, kind, sha256(email.encode()).hexdigest())
 
 
 def require_patience(origin: Origin, *, now: datetime) -> None:
-    """Count one wish for a mail; raise `AskedTooOften` past what people behind one address have.
+    """Count one requested mail; raise `AskedTooOften` over the network address's rate limit.
 
     Takes part in the caller's transaction.
     """
@@ -105,10 +105,10 @@ def require_patience(origin: Origin, *, now: datetime) -> None:
 def confirm(
     account: Account | None, purpose: Purpose, code: str, *, origin: Origin, now: datetime
 ) -> Verification:
-    """Use a code up. Takes part in the caller's transaction; a refusal is committed.
+    """Use up a code. Takes part in the caller's transaction, but commits a failure.
 
-    Raises `VerificationRefused`, for nobody's account as for a wrong code, and `LockedOut` for an
-    address that guesses.
+    Raises `VerificationRefused`, the same for an unknown account as for a wrong code, and
+    `LockedOut` for an address that guesses.
     """
     lockout.require_address_unlocked(Kind.SIGNING_IN, origin, now=now)
     used = _use_code(_of_account(account.id, purpose), code, now) if account else None
@@ -122,10 +122,10 @@ def confirm(
 def confirm_recipient(
     invitation: UUID, email: str, code: str, *, origin: Origin, now: datetime
 ) -> None:
-    """Use up the code that was mailed to `email` about an invitation.
+    """Use up the code mailed to `email` about an invitation.
 
-    Takes part in the caller's transaction, who commits a refusal as well: the miss is counted.
-    Raises `VerificationRefused`.
+    Takes part in the caller's transaction, which is to be committed on failure as well, so that the
+    miss is counted. Raises `VerificationRefused`.
     """
     if _use_code(_of_recipient(invitation, email), code, now) is None:
         _note_wrong_code(Purpose.RECIPIENT, None, origin, now)
@@ -133,7 +133,7 @@ def confirm_recipient(
 
 
 def confirm_link(token: str, purpose: Purpose, *, now: datetime) -> Verification:
-    """Use a link up; its account comes with it. Takes part in the caller's transaction.
+    """Use up a link; load its account. Takes part in the caller's transaction.
 
     Raises `VerificationRefused`.
     """
@@ -148,7 +148,7 @@ def confirm_link(token: str, purpose: Purpose, *, now: datetime) -> Verification
 
 
 def by_link(token: str, purpose: Purpose) -> Verification | None:
-    """What a link names, used or old as it may be, with its account. Asking changes nothing."""
+    """The row behind a link, even if used or expired, with its account. Read-only."""
     return db.session.scalars(
         sa.select(Verification)
         .where(Verification.link_digest == _token_digest(token), Verification.purpose == purpose)
@@ -157,7 +157,7 @@ def by_link(token: str, purpose: Purpose) -> Verification | None:
 
 
 def void(account: UUID, *, now: datetime) -> None:
-    """Let nothing confirm that was sent before now. Takes part in the transaction."""
+    """Invalidate everything sent before now. Takes part in the transaction."""
     db.session.execute(
         sa.update(Verification)
         .where(Verification.account_id == account, Verification.used_at.is_(None))
@@ -167,9 +167,9 @@ def void(account: UUID, *, now: datetime) -> None:
 
 
 def contents(id: UUID) -> tuple[Verification, str, str]:
-    """The row with what it is about, its code and its link's token, for the mail still to be sent.
+    """The row with its subject, its code and its link's token, for a mail not sent yet.
 
-    Raises `NotFound` once it was used or its mail has gone out.
+    Raises `NotFound` once it was used or its mail was sent.
     """
     about = joinedload(Verification.invitation).joinedload(Invitation.batch)
     options = [joinedload(Verification.account), about]
@@ -185,7 +185,7 @@ def contents(id: UUID) -> tuple[Verification, str, str]:
 class _Subject:
     """What a code is about: a purpose of one account, or one address of a bound invitation.
 
-    `name` is what its codes and its wrong codes are known by.
+    `name` identifies its codes and its wrong attempts.
     """
 
     purpose: Purpose
@@ -196,7 +196,7 @@ class _Subject:
 
     @property
     def rows(self) -> sa.ColumnElement[bool]:
-        """All that was sent about it."""
+        """All rows about it."""
         if self.account_id is not None:
             return sa.and_(
                 Verification.account_id == self.account_id, Verification.purpose == self.purpose
@@ -216,7 +216,7 @@ def _of_recipient(invitation: UUID, email: str) -> _Subject:
 
 
 def _mailed(subject: _Subject, to: str, now: datetime) -> Verification:
-    """A new code, and a link if the purpose has one, in a mail that waits to be sent."""
+    """A new code, and a link if the purpose has one, with its mail queued."""
     token = secrets.token_urlsafe(32) if subject.purpose in _WITH_LINK else ""
     code = _drawn_code()
     row = _new_row(subject, code, token, now)
@@ -249,7 +249,7 @@ def _note_wrong_code(purpose: Purpose, actor: UUID | None, origin: Origin, now: 
 
 
 def _use_code(subject: _Subject, code: str, now: datetime) -> Verification | None:
-    """The row this code uses up, if it is right. The try is counted before it is looked at."""
+    """The row this code uses up, if it is right. The attempt is counted before the check."""
     if not counting(now).hit(_WRONG_CODES, subject.purpose, subject.name):
         return None
     if subject.account_id is not None:
@@ -271,7 +271,7 @@ def _use_code(subject: _Subject, code: str, now: datetime) -> Verification | Non
 
 
 def _lock_account(id: UUID | None) -> None:
-    """Two that confirm something for one account wait for each other here, in one order."""
+    """Serialise confirmations for one account by locking its row first."""
     db.session.execute(sa.select(Account.id).where(Account.id == id).with_for_update())
 
 
@@ -295,11 +295,11 @@ def _drawn_code() -> str:
 
 
 def _code_digests(subject: _Subject, code: str) -> list[bytes]:
-    """By each key. Codes are short: without a key, a stolen database would give them away."""
+    """The digest under each key. Codes are short: a stolen database must not reveal them."""
     text = f"{subject.name} {subject.purpose} {codes.canonical(code)}".encode()
     return keys.macs("verification code", text)
 
 
 def _token_digest(token: str) -> bytes:
-    """256 random bits need no key."""
+    """A plain hash: 256 random bits need no key."""
     return sha256(token.encode()).digest()

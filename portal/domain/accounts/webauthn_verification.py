@@ -1,7 +1,7 @@
-"""The two ceremonies of WebAuthn, as the library knows them: a passkey is created, or requested.
+"""WebAuthn registration and sign-in, by the `webauthn` library.
 
-What was answered is refused (`PasskeyRefused`) unless it was given for `site`, by somebody whom the
-device recognised, and to a challenge that `challenge` takes for its own.
+Raises `PasskeyRefused` unless the response was made for `site`, with user verification, and for a
+challenge that `challenge` accepts as its own.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,14 +30,14 @@ from portal.models import Account, Passkey
 
 Challenge = Callable[[bytes], bytes]
 
-# What the library, and the readers it builds on, raise at answers that no browser gives.
+# What the library and its parsers raise for responses no browser would send.
 _UNREADABLE = (WebAuthnException, ValueError, TypeError, LookupError, RecursionError)
 
 
 def creation_options(
     account: Account, *, site: str, challenge: bytes, known: list[bytes]
 ) -> dict[str, Any]:
-    """What a browser needs to make a passkey, on a device that holds none of the `known` (JSON)."""
+    """WebAuthn options (JSON) for a device that holds none of the `known` passkeys."""
     options = webauthn.generate_registration_options(
         rp_id=site,
         rp_name=settings.site_name,
@@ -55,7 +55,7 @@ def creation_options(
 
 
 def creation(answer: str, *, site: str, challenge: Challenge) -> VerifiedRegistration:
-    """The passkey a browser made."""
+    """The passkey registered by the browser's response."""
     with _refusing_the_unreadable():
         credential = parse_registration_credential_json(answer)
         given = parse_client_data_json(credential.response.client_data_json).challenge
@@ -69,7 +69,7 @@ def creation(answer: str, *, site: str, challenge: Challenge) -> VerifiedRegistr
 
 
 def request_options(*, site: str, challenge: bytes) -> dict[str, Any]:
-    """What a browser needs to let somebody choose a passkey (JSON). It names nobody."""
+    """WebAuthn options (JSON) for signing in with any passkey. They name no account."""
     options = webauthn.generate_authentication_options(
         rp_id=site,
         challenge=challenge,
@@ -85,9 +85,9 @@ def request(
     challenge: Challenge,
     find: Callable[[bytes, bytes | None], Passkey],
 ) -> tuple[Passkey, int]:
-    """The passkey a browser answered with, and how often it says it was used.
+    """The passkey that signed the response, and its new sign count.
 
-    `find` is given the id of the passkey and of its owner, by what the browser says.
+    `find` gets the ids of the passkey and of its owner, as the browser states them.
     """
     with _refusing_the_unreadable():
         credential = parse_authentication_credential_json(answer)
