@@ -1,1 +1,1 @@
-"""The audit log: recorded, linked, searched, forgotten."""
+"""The audit log: recording, the hash chain, search and retention."""

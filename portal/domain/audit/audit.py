@@ -1,7 +1,7 @@
-"""The audit log: one event for every verb worth remembering.
+"""The audit log: one event for every verb worth recording.
 
-`record` takes part in the transaction of the verb that calls it, and makes nobody wait: events get
-their places in the chain later (`chain.py`), at the latest when somebody reads them.
+`record` takes part in the caller's transaction and waits for nobody: events are linked into the
+chain later (`chain.py`), at the latest when the log is read.
 """
 
 from collections.abc import Callable
@@ -32,19 +32,19 @@ def record(
     tx: Transaction = SESSION,
     **details: Any,
 ) -> None:
-    """Append one event. `details` must hold neither secrets nor anything about a person."""
+    """Append one event. `details` must contain neither secrets nor personal data."""
     tx.rows(_INSERT, event(action, now=now, origin=origin, actor=actor, subject=subject, **details))
     tx.on_commit(partial(announce, action))
 
 
 def announce(action: str) -> None:
-    """Tell whoever listens that an event was committed; `record` sees to it by itself."""
+    """Notify listeners of a committed event. `record` does this by itself."""
     for listener in _listeners:
         listener(action)
 
 
 def listen(listener: Callable[[str], None]) -> None:
-    """Have `listener` told the action of every event that this process commits."""
+    """Call `listener` with the action of every event this process commits."""
     _listeners.add(listener)
 
 
@@ -57,7 +57,7 @@ def event(
     subject: UUID | None = None,
     **details: Any,
 ) -> dict[str, Any]:
-    """The parameters of `INSERT`, which goes along with another statement. See to `announce`."""
+    """The parameters of `INSERT`, for statements it runs along with. Call `announce` afterwards."""
     columns = {
         "id": new_id(),
         "at": now,
@@ -73,7 +73,7 @@ def event(
 
 
 _UNLINKED = UnlinkedEvent.metadata.tables[UnlinkedEvent.__tablename__]
-# Named apart from the columns of other tables, so that an event can go along with their statements.
+# Prefixed, so that the statement can run along with those of other tables.
 _PARAMETERS = {
     column.key: f"event_{column.key}"
     for column in _UNLINKED.c
@@ -95,7 +95,7 @@ def latest(count: int) -> list[AuditEvent]:
 
 
 def about(*subjects: UUID) -> list[AuditEvent]:
-    """All events about these things, oldest first. Commits."""
+    """All events about these subjects, oldest first. Commits."""
     chain.catch_up()
     return list(
         db.session.scalars(
@@ -109,8 +109,8 @@ def about(*subjects: UUID) -> list[AuditEvent]:
 def vouch(*, origin: Origin, now: datetime) -> int | None:
     """Accept events that a former version chained without a key. Commits.
 
-    Former versions may have run beside this one for a moment, while it was installed. Returns the
-    first broken link, which nobody can vouch for; None if the chain is whole from now on.
+    A former version may have run beside this one during the upgrade. Returns the first broken link,
+    which cannot be accepted; None if the chain is intact from now on.
     """
     broken, events = chain.vouch()
     if broken is None:

@@ -1,9 +1,9 @@
 """The chain of the audit log: each event is linked to the one before it by a keyed hash.
 
-A verb commits its events unlinked, each under a seal of its own; `link` gives them their places at
-the end of the chain, many at once. Were each verb to do so itself, it would hold the end of the
-chain until it is committed, and all others would wait for it. Whoever owns the database can cut off
-what is last, linked or not, but forge nothing.
+Verbs commit their events unlinked, each with a seal of its own; `link` appends them to the chain,
+many at once. If verbs did so themselves, each would lock the end of the chain until its commit and
+all others would wait. Somebody with access to the database can cut off the last events, linked or
+not, but cannot forge any.
 """
 
 import json
@@ -26,28 +26,28 @@ LINKED_AT_ONCE = 500
 
 
 class End(NamedTuple):
-    """Where the chain ends. Noted elsewhere, it shows later that nothing was cut off."""
+    """The end of the chain. Kept elsewhere, it later proves that nothing was cut off."""
 
     number: int
     hash: str
 
 
 def seal(event: Mapping[str, Any]) -> bytes:
-    """The keyed digest (32 bytes) of an event that is not linked yet, by its columns."""
+    """The keyed digest (32 bytes) of an unlinked event, given by its columns."""
     return keys.mac("audit seal", _sealed_content(event))
 
 
 def link() -> None:
-    """Link the events there are. Takes part in the caller's transaction; others who link wait."""
+    """Link all pending events. Takes part in the caller's transaction; concurrent linkers wait."""
     for _ in _links():
         pass
 
 
 def catch_up() -> int:
-    """`link` before the log is read, and commit; nothing else may be under way.
+    """Link pending events before the log is read, and commit; call it outside a transaction.
 
-    Returns how many events stand there that the portal never recorded, or has linked already:
-    somebody who has the database but not the key put them there. They are not linked.
+    Returns how many pending events the portal never recorded or has already linked: somebody with
+    access to the database, but not the key, inserted them. They are not linked.
     """
     refused = 0
     for unfit in _links():
@@ -58,28 +58,28 @@ def catch_up() -> int:
 
 
 def is_linked() -> bool:
-    """Whether `catch_up` would find nothing to look at."""
+    """Whether there are no pending events."""
     return not _is_any_beyond(0)
 
 
 def end() -> End:
-    """Where the chain ends by now."""
+    """The current end of the chain."""
     catch_up()
     head = _head()
     return End(head.number, head.hash)
 
 
 def leads_through(number: int, hash: str) -> bool:
-    """Whether event `number` has that hash: a chain that was cut off and grown again has not."""
+    """Whether event `number` has this hash; not so once the chain was cut off and regrown."""
     found = sa.select(AuditEvent.hash).where(AuditEvent.number == number)
     return db.session.scalar(found) == hash
 
 
 def first_broken_link() -> int | None:
-    """The number of the first event that was changed, or after which one is missing; None if whole.
+    """The number of the first event that was changed or is missing; None if the chain is intact.
 
-    An address may have been erased (retention); one that is still there must fit its digest. Events
-    that cannot be linked break the chain where it ends.
+    An address may have been cleared (retention); one that is still there must match its digest.
+    Pending events that cannot be linked count as a break at the end of the chain.
     """
     refused = catch_up()
     head = _head()
@@ -90,8 +90,8 @@ def first_broken_link() -> int | None:
 def vouch() -> tuple[int | None, int]:
     """Accept the events so far that have no key. Takes part in the caller's transaction.
 
-    Returns the first broken link, which nobody can vouch for (None: the chain is whole from now
-    on), and how many events there are.
+    Returns the first broken link, which cannot be accepted (None: the chain is intact from now on),
+    and the number of events.
     """
     link()
     head = db.session.scalars(sa.select(AuditHead).with_for_update()).one()
@@ -104,7 +104,7 @@ def vouch() -> tuple[int | None, int]:
 _EVENTS = AuditEvent.metadata.tables[AuditEvent.__tablename__]
 _UNLINKED = UnlinkedEvent.metadata.tables[UnlinkedEvent.__tablename__]
 _IS_ANY = sa.select(sa.exists().where(_UNLINKED.c.position > sa.bindparam("last")))
-# An update even where nothing changes: it locks on both engines.
+# An UPDATE that changes nothing, because it locks on both engines.
 _LOCK = (
     sa.update(AuditHead)
     .values(number=AuditHead.number)
@@ -125,7 +125,7 @@ _LINKED_BEFORE = (
 
 
 class _each_of(FunctionElement[Any]):  # noqa: N801 - it is called like `sa.func`'s
-    """The elements of an array of JSON, each in a row's column `value`."""
+    """The elements of a JSON array, one per row, in the column `value`."""
 
     inherit_cache = True
 
@@ -141,9 +141,9 @@ def _each_in_postgres(element: _each_of, compiler: SQLCompiler, **options: Any) 
 
 
 def _places() -> Sequence[sa.ColumnElement[Any]]:
-    """The position, the number, the address' digest and the hash of each event in `places`.
+    """Position, number, address digest and hash of each event in the parameter `places`.
 
-    That parameter is an array of such arrays.
+    `places` is a JSON array of such arrays.
     """
     each = _each_of(sa.bindparam("places", type_=sa.JSON))
     place = each.table_valued(sa.column("value", sa.JSON)).c.value
@@ -152,7 +152,7 @@ def _places() -> Sequence[sa.ColumnElement[Any]]:
 
 
 def _appending() -> sa.Insert:
-    """Copies events from where they were recorded: cheaper than to insert what was read."""
+    """Copies events within the database, which is cheaper than inserting them from Python."""
     position, number, digest, keyed = _places()
     events, unlinked = _EVENTS.c, _UNLINKED.c
     told = [column.key for column in events if column.key in unlinked]
@@ -171,12 +171,12 @@ _APPEND, _FORGET = _appending(), _forgetting()
 
 
 def _links() -> Iterator[int]:
-    """Link some, and say how many of those looked at were refused; again, until all were."""
+    """Link pending events chunk by chunk, yielding how many of each chunk were rejected."""
     last = 0
     while _is_any_beyond(last):
         number, previous = db.session.execute(_LOCK).one()
         rows = [dict(row) for row in db.session.execute(_NEXT, {"last": last}).mappings()]
-        if not rows:  # somebody else has linked them meanwhile
+        if not rows:  # linked by somebody else meanwhile
             return
         fit = _fit(rows)
         _append(fit, End(number, previous))
@@ -189,7 +189,7 @@ def _is_any_beyond(last: int) -> bool:
 
 
 def _fit(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those that the portal recorded, and has not linked before."""
+    """Those that the portal recorded and has not linked yet."""
     ends = {"first": rows[0]["position"], "last": rows[-1]["position"]}
     known = set(db.session.scalars(_LINKED_BEFORE, ends))
     fit = []
@@ -238,7 +238,7 @@ def _first_broken_link(head: AuditHead, *, vouched: int) -> int | None:
 
 
 def _vouched(head: AuditHead) -> int:
-    """Up to where the chain may be of the time before it had a key: as the migration sealed it."""
+    """The number of the last event from before the chain had a key, as a migration sealed it."""
     if not head.vouched or head.voucher is None:
         return 0
     last = db.session.scalar(sa.select(AuditEvent.hash).where(AuditEvent.number == head.vouched))
@@ -257,7 +257,7 @@ def _fits(event: sa.RowMapping, content: bytes, *, keyed: bool) -> bool:
 
 def _all() -> Iterator[sa.RowMapping]:
     in_order = sa.select(*AuditEvent.__table__.c).order_by(AuditEvent.number)
-    # Reading may stop at the first broken link; Postgres would keep its cursor open.
+    # Closes the cursor on Postgres if reading stops at the first broken link.
     with db.session.execute(in_order.execution_options(yield_per=1000)) as events:
         yield from events.mappings()
 
@@ -267,7 +267,7 @@ def _keyed(content: bytes) -> str:
 
 
 def _content(event: Mapping[str, Any] | sa.RowMapping, previous: str) -> bytes:
-    """What the hash of an event covers. Those of the time before events had ids have none here."""
+    """The bytes an event's hash covers. Events from before ids existed have none here."""
     return _json(
         previous,
         event["number"],
@@ -297,7 +297,7 @@ def _json(*values: object) -> bytes:
 
 
 def _address_digest(address: str | None, number: int) -> str:
-    """Keyed, and different for each event: erasing the address really erases it."""
+    """Keyed, and different for each event, so that clearing the address really erases it."""
     return _address_digests(address or "", number)[0]
 
 

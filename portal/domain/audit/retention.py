@@ -1,7 +1,7 @@
-"""What the portal forgets: where people came from, and what has run out.
+"""Retention: deletes expired rows and clears old addresses.
 
-Rows go in chunks of a transaction each, so that nobody waits long for a lock; a round that is cut
-off is simply gone on with by the next.
+Rows go in chunks, each in a short transaction, so that nobody waits long for a lock. An interrupted
+run is simply continued by the next.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,16 +33,16 @@ from portal.models import (
 
 EVERY = timedelta(days=1)
 ADDRESSES_FOR = timedelta(days=90)
-# The longest lock is a day; wrong codes of a day are counted across re-issues (case 44).
+# The longest lockout is a day; wrong codes are counted for a day, across re-issues (case 44).
 GUESSES_FOR = VERIFICATIONS_FOR = timedelta(days=2)
-# Whoever has not confirmed an e-mail by then holds its address, and a username, for nothing.
+# An unconfirmed account must not hold an e-mail and a username for longer.
 UNCONFIRMED_FOR = timedelta(days=30)
 CHUNK = 1000
 
 
 @dataclass(frozen=True)
 class _Sweep:
-    """Some rows of a table: to delete, or with `erased` to keep without those columns."""
+    """Rows of one table: to delete, or, with `erased`, to keep without those columns."""
 
     name: str
     table: type[Base]
@@ -51,9 +51,9 @@ class _Sweep:
 
 
 def prune(*, now: datetime, origin: Origin = NOBODY) -> dict[str, int]:
-    """Forget all that is due; return how many rows of each kind, and audit that once.
+    """Delete or clear everything that is due; return how many rows of each kind. Audited once.
 
-    Commits many times. The ledger and the audit log keep their rows, and lose addresses only.
+    Commits many times. Redemptions and audit events stay and only lose their addresses.
     """
     chain.catch_up()
     counts = {sweep.name: _repeated(partial(_sweep_chunk, sweep)) for sweep in _sweeps(now)}
@@ -68,7 +68,7 @@ def prune(*, now: datetime, origin: Origin = NOBODY) -> dict[str, int]:
 
 
 def prune_daily(*, now: datetime) -> bool:
-    """`prune`, unless somebody did within a day; return whether it was done. For the worker."""
+    """`prune`, unless it ran within the last day; return whether it ran. For the worker."""
     if not installation.begin_pruning(EVERY, now=now):
         return False
     prune(now=now)
@@ -110,7 +110,7 @@ def _sweeps(now: datetime) -> Iterator[_Sweep]:
     # Until then they tell which devices an account knows (case 17).
     yield _Sweep("sessions", Session, sa.or_(Session.expires_at < old, Session.revoked_at < old))
     yield _Sweep("refresh_tokens", RefreshToken, RefreshToken.expires_at < now)
-    # They retire when the last token they signed has expired, or must not be believed any more.
+    # They retire once the last token they signed has expired or must be rejected.
     yield _Sweep("signing_keys", SigningKey, SigningKey.retired_at < now)
     yield _Sweep("counters", AttemptCounter, AttemptCounter.expires_at < now.timestamp())
     yield _Sweep("guesses", RefusedGuess, RefusedGuess.at < now - GUESSES_FOR)
@@ -122,7 +122,7 @@ def _any_of(*columns: Any) -> sa.ColumnElement[bool]:
 
 
 def _repeated(chunk: Callable[[], int]) -> int:
-    """Go on until a chunk finds nothing; return how many rows there were in all."""
+    """Repeat until a chunk is empty; return the total number of rows."""
     total = 0
     while count := chunk():
         total += count
@@ -135,7 +135,7 @@ def _sweep_chunk(sweep: _Sweep) -> int:
     statement: sa.Update | sa.Delete = sa.delete(sweep.table)
     if sweep.erased:
         statement = sa.update(sweep.table).values(dict.fromkeys(sweep.erased))
-    # Asked once more of the row itself: it may have been renewed while this waited for it.
+    # Checked again on the row itself, which may have been renewed while this waited for it.
     statement = statement.where(key.in_(due), sweep.which)
     gone = db.session.execute(
         statement.returning(key).execution_options(synchronize_session=False)

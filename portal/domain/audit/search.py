@@ -1,6 +1,6 @@
-"""The audit log as people look through it: filtered, searched, page by page, and as a table.
+"""Audit search: filters, pages and export of the audit log.
 
-Pages go by the numbers of the events, so that each costs what the first one does.
+Pages are keyed by event number, so that each costs the same.
 """
 
 import json
@@ -25,7 +25,7 @@ HEADINGS = [
     *("number", "at", "action", "actor", "subject", "about"),
     *("device", "address", "details", "hash"),
 ]
-SHORTEST_DEVICE = 8  # characters by which people name a device
+SHORTEST_DEVICE = 8  # characters, for a device to be found by its digest
 RECENT = 2000
 
 _Actor, _Person = aliased(Account), aliased(Account)
@@ -33,10 +33,10 @@ _Actor, _Person = aliased(Account), aliased(Account)
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """One view of the log.
+    """Filters of an audit search.
 
-    `action` is the beginning of one ("code." are all about codes); `actor` a username. `since` and
-    `until` are UTC days, both included. `before` and `after` name the event a page begins behind.
+    `action` is a prefix ("code." matches everything about codes); `actor` a username. `since` and
+    `until` are UTC days, both inclusive. `before` and `after` are event numbers, exclusive.
     """
 
     text: str = ""
@@ -52,7 +52,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Entry:
-    """An event, who did it and what it is about, by the names people know them by."""
+    """An event with its actor and subject, by the names people know."""
 
     event: AuditEvent
     actor: str
@@ -62,7 +62,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Page:
-    """Up to `query.size` events, newest first; the numbers to ask for those beside them."""
+    """Up to `query.size` events, newest first, and where the newer and older pages begin."""
 
     entries: list[Entry]
     newer: int | None
@@ -70,7 +70,7 @@ class Page:
 
 
 def find(query: Query) -> Page:
-    """One page of the events `query` asks for. Commits."""
+    """One page of the events that match `query`. Commits."""
     chain.catch_up()
     events = _statement(query).limit(query.size + 1)
     is_forward = query.after is None
@@ -92,7 +92,7 @@ def find(query: Query) -> Page:
 
 
 def actions() -> list[str]:
-    """The kinds of events that happened lately, in order. Commits."""
+    """The actions of recent events, sorted. Commits."""
     chain.catch_up()
     recent = sa.select(AuditEvent.action).order_by(AuditEvent.number.desc()).limit(RECENT)
     kinds = sa.select(recent.subquery().c.action).distinct()
@@ -100,10 +100,10 @@ def actions() -> list[str]:
 
 
 def export(query: Query, *, by: Account, origin: Origin, now: datetime) -> Iterator[list[str]]:
-    """All events `query` asks for as rows of text, oldest first, safe to open in a spreadsheet.
+    """All events that match `query` as rows of text, oldest first, safe for spreadsheets.
 
-    The first row are the headings. That somebody took them is an event itself, committed at once.
-    Raises `NotAllowed`.
+    The first row holds the headings. The export is itself an event, committed at once. Raises
+    `NotAllowed`.
     """
     if not by.may(Role.OWNER):
         raise NotAllowed
@@ -140,7 +140,7 @@ def _cells(entry: Entry) -> list[str]:
 def _statement(query: Query) -> sa.Select[*tuple[Any, ...]]:
     return (
         sa.select(AuditEvent, _Actor.username, _Person.username, Batch.name, Invitation)
-        .select_from(AuditEvent)  # said, since threads that compile it at once may not find it out
+        .select_from(AuditEvent)  # explicit: concurrent compilation may fail to infer it
         .outerjoin(_Actor, _Actor.id == AuditEvent.actor_id)
         .outerjoin(_Person, _Person.id == AuditEvent.subject_id)
         .outerjoin(Batch, Batch.id == AuditEvent.subject_id)
@@ -197,7 +197,7 @@ def _mentions(text: str) -> sa.ColumnElement[bool]:
 
 
 def _storable(text: str) -> str:
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")  # Postgres refuses NUL
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")  # Postgres rejects NUL
 
 
 def _midnight(day: date) -> datetime:
