@@ -1,1 +1,1 @@
-"""Many invitations in one go."""
+"""Batches: many invitations issued at once."""

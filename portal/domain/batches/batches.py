@@ -1,10 +1,10 @@
-"""Batches: many invitations in one go, all of them or none.
+"""Batches: many invitations issued at once, all or none.
 
-Rows are drawn and sealed piece by piece, out of everybody's reach, so that progress can be seen and
-a crash loses little. When the last one is there, one transaction turns all of them into invitations
-and queues their mails.
+Codes are drawn and sealed in chunks in a staging table, so that progress is visible and a crash
+loses little. After the last chunk, one transaction turns all rows into invitations and queues their
+mails.
 
-Owners see every batch, other staff their own; to anybody else a batch is not there.
+Owners see every batch, other staff only their own; for anybody else a batch does not exist.
 """
 
 from collections.abc import Iterator
@@ -31,8 +31,8 @@ from portal.models import Account, Batch, BatchRow, BatchState, Invitation, Mail
 __all__ = ["Draft", "stage"]
 
 MOST = 100_000
-AT_ONCE = 500  # so few that nobody needs to wait for the worker
-STEP = 5_000  # rows a transaction
+AT_ONCE = 500  # small enough to issue without the worker
+STEP = 5_000  # rows per transaction
 
 
 def create(
@@ -45,9 +45,9 @@ def create(
     now: datetime,
     id: UUID | None = None,
 ) -> Batch:
-    """Write down what is to be issued; `advance` issues it.
+    """Record a batch to be issued by `advance`.
 
-    An `id` that was chosen beforehand makes it safe to ask twice: there is one batch then.
+    Passing an `id` makes this idempotent: a second call returns the same batch.
 
     Raises `NotAllowed`, `BadInput`.
     """
@@ -83,7 +83,7 @@ def create(
 
 
 def get(id: UUID, *, by: Account) -> Batch:
-    """One batch with who made it; raises `NotFound`, for somebody else's batch too."""
+    """One batch with its creator; raises `NotFound`, also for another's batch."""
     batch = db.session.scalars(
         sa.select(Batch)
         .where(Batch.id == id)
@@ -96,7 +96,7 @@ def get(id: UUID, *, by: Account) -> Batch:
 
 
 def latest(count: int, *, by: Account, before: UUID | None = None) -> list[Batch]:
-    """The last `count` batches that `by` may see, newest first; those older than `before`."""
+    """The newest `count` batches visible to `by`, older than `before` if given."""
     newest_first = sa.select(Batch).options(joinedload(Batch.created_by)).order_by(Batch.id.desc())
     if not by.may(Role.OWNER):
         newest_first = newest_first.where(Batch.created_by_id == by.id)
@@ -106,16 +106,16 @@ def latest(count: int, *, by: Account, before: UUID | None = None) -> list[Batch
 
 
 def unfinished() -> list[UUID]:
-    """The batches that are being issued, oldest first."""
+    """The ids of the batches still being issued, oldest first."""
     issuing = sa.select(Batch.id).where(Batch.state == BatchState.ISSUING)
     return list(db.session.scalars(issuing.order_by(Batch.id)))
 
 
 def advance(id: UUID, *, origin: Origin, now: datetime, patient: bool = False) -> bool:
-    """Draw the next rows of a batch, or publish it when all are drawn; say whether it went on.
+    """Draw the next chunk of a batch, or publish it once all are drawn; return whether it did.
 
-    Commits once. Of several callers one goes on; the others leave the batch to it, or wait for
-    their turn if they are `patient`.
+    Commits once. Only one of several concurrent callers proceeds; the others skip the batch, or
+    wait for their turn if `patient`.
     """
     batch = db.session.scalars(
         sa.select(Batch)
@@ -133,22 +133,22 @@ def advance(id: UUID, *, origin: Origin, now: datetime, patient: bool = False) -
 
 
 def complete(id: UUID, *, origin: Origin, now: datetime) -> None:
-    """Issue a batch here and now, whoever else is at it; it is issued when this returns."""
+    """Issue a batch synchronously, also if the worker is at it; done when this returns."""
     while id in unfinished():
         advance(id, origin=origin, now=now, patient=True)
 
 
 def issued(id: UUID) -> Iterator[Invitation]:
-    """The invitations of a batch, in the order they were drawn, however many there are."""
+    """The invitations of a batch in the order drawn, streamed."""
     in_order = sa.select(Invitation).where(Invitation.batch_id == id).order_by(Invitation.id)
     with db.session.scalars(in_order.execution_options(yield_per=STEP)) as found:
         yield from found
 
 
 def publish(batch: Batch, *, origin: Origin, now: datetime) -> int:
-    """Turn every good row into an invitation, and say how many. Commits once, or not at all.
+    """Turn every good row into an invitation; return how many. Commits once, or not at all.
 
-    Should a code be drawn that was issued before, it is drawn anew, to be published next time.
+    If a drawn code turns out to be taken, it is drawn again and 0 returned, to be retried.
     """
     published = db.session.execute(
         sa.update(Batch)
@@ -207,7 +207,7 @@ def _stage_next(batch: Batch) -> bool:
 
 
 def _settle(batch: Batch, issued: int, origin: Origin, now: datetime) -> None:
-    """Clear the rows away, count what was issued, and remember it."""
+    """Delete the staged rows, update the counter and record the event."""
     db.session.execute(sa.delete(BatchRow).where(BatchRow.batch_id == batch.id))
     issued_counter.add(batch.created_by_id, issued)
     audit.record(
@@ -243,13 +243,13 @@ def _insert_invitations(batch: Batch, now: datetime) -> int:
     )
     inserted = db.session.execute(
         sa.insert(Invitation).from_select([*own, *shared], rows),
-        execution_options={"preserve_rowcount": True},  # Postgres would not tell otherwise
+        execution_options={"preserve_rowcount": True},  # Postgres reports no row count otherwise
     )
     return cast(CursorResult[Any], inserted).rowcount
 
 
 def _queue_mails(batch: Batch, now: datetime) -> None:
-    """The first mail of an invitation has its id, so that a batch queues each only once."""
+    """Use each invitation's id for its first mail, so that it cannot be queued twice."""
     queued = {
         "kind": "invitation",
         "state": MailState.WAITING,

@@ -1,7 +1,7 @@
-"""What is done to many invitations at once: to those of a batch, or to those chosen by hand.
+"""Bulk actions on invitations: on those of a batch, or on selected ones.
 
-Each verb commits once. A batch is one event of the audit log; of those chosen by hand each has its
-own, so that its story tells. If one of those chosen is beyond whoever chose it, nothing is done.
+Each verb commits once. A batch records one event, selected invitations one each, for their
+timelines. If any selected invitation is not permitted, nothing is done.
 """
 
 from collections.abc import Collection
@@ -20,35 +20,38 @@ from portal.domain.invitations import invitations, permissions
 from portal.extensions import db
 from portal.models import Account, Batch, BatchState, Invitation, Status
 
-CARDS = 200  # at once: drawing a QR code takes its time
+CARDS = 200  # per call: drawing QR codes is slow
 GOOD = (Status.ACTIVE, Status.SCHEDULED)
 
 
 @dataclass(frozen=True)
 class Card:
-    """An invitation with its code, to be handed out on paper."""
+    """An invitation with its code, to be printed."""
 
     invitation: Invitation
     code: str
 
 
 def find(ids: Collection[UUID], *, by: Account) -> list[Invitation]:
-    """Those of these that there are, oldest first. Raises `NotAllowed`."""
+    """Those of these invitations that exist, oldest first. Raises `NotAllowed`."""
     permissions.require_may_act_on_all(ids, by=by)
     chosen = sa.select(Invitation).where(Invitation.id.in_(ids)).order_by(Invitation.id)
     return list(db.session.scalars(chosen))
 
 
 def count_unredeemed(batch: Batch, *, by: Account) -> int:
-    """How many invitations `revoke_unredeemed` would end; raises what `reach` raises."""
+    """How many invitations `revoke_unredeemed` would revoke.
+
+    Raises as `permissions.require_may_act` does.
+    """
     permissions.require_may_act(batch, by=by)
     return db.session.scalar(sa.select(sa.func.count()).where(*_unredeemed(batch))) or 0
 
 
 def revoke_unredeemed(batch: Batch, *, by: Account, origin: Origin, now: datetime) -> int:
-    """Revoke what nobody has redeemed, for good; return how many.
+    """Revoke all unredeemed invitations of a batch for good; return how many.
 
-    Raises what `reach.require_may_act` raises, `BatchNotIssued`.
+    Raises as `permissions.require_may_act` does, and `BatchNotIssued`.
     """
     permissions.require_may_act(batch, by=by)
     _require_issued(batch)
@@ -69,9 +72,9 @@ def revoke_unredeemed(batch: Batch, *, by: Account, origin: Origin, now: datetim
 def extend_batch(
     batch: Batch, *, expires_at: datetime | None, by: Account, origin: Origin, now: datetime
 ) -> int:
-    """Let all that is not revoked run until `expires_at` (None: for ever); return how many.
+    """Set the expiry of all invitations not revoked (None: never); return how many.
 
-    Raises what `reach.require_may_act` raises, `BatchNotIssued`, `BadInput`.
+    Raises as `permissions.require_may_act` does, `BatchNotIssued`, `BadInput`.
     """
     permissions.require_may_act(batch, by=by)
     _require_issued(batch)
@@ -95,9 +98,9 @@ def extend_batch(
 def cards_of_batch(
     batch: Batch, *, by: Account, origin: Origin, now: datetime, after: UUID | None = None
 ) -> list[Card]:
-    """The next `CARDS` of a batch that are good, beginning after that id.
+    """The next `CARDS` cards of a batch's valid invitations, after that id.
 
-    Raises what `reach.require_may_act` raises, `BatchNotIssued`.
+    Raises as `permissions.require_may_act` does, and `BatchNotIssued`.
     """
     permissions.require_may_act(batch, by=by)
     _require_issued(batch)
@@ -118,7 +121,7 @@ def cards_of_batch(
 
 
 def revoke(ids: Collection[UUID], *, by: Account, origin: Origin, now: datetime) -> int:
-    """Revoke these for good, used or not; return how many were not yet. Raises `NotAllowed`."""
+    """Revoke these for good, used or not; return how many were still valid. Raises `NotAllowed`."""
     permissions.require_may_act_on_all(ids, by=by)
     revoked = db.session.scalars(
         sa.update(Invitation)
@@ -141,7 +144,7 @@ def extend(
     origin: Origin,
     now: datetime,
 ) -> int:
-    """Let these run until `expires_at` (None: for ever), but revoked ones; return how many.
+    """Set the expiry of those not revoked (None: never); return how many.
 
     Raises `NotAllowed`, `BadInput`.
     """
@@ -168,7 +171,7 @@ def extend(
 
 
 def cards(ids: Collection[UUID], *, by: Account, origin: Origin, now: datetime) -> list[Card]:
-    """The cards of those of these that are good. Raises `NotAllowed`."""
+    """The cards of the valid ones among these. Raises `NotAllowed`."""
     permissions.require_may_act_on_all(ids, by=by)
     cards = _cards([Invitation.id.in_(ids)], now)
     for card in cards:
@@ -184,7 +187,7 @@ def cards(ids: Collection[UUID], *, by: Account, origin: Origin, now: datetime) 
 
 
 def _require_issued(batch: Batch) -> None:
-    """Rows that are drawn already would not learn of a change."""
+    """Rows already staged would miss the change."""
     if batch.state is not BatchState.ISSUED:
         raise BatchNotIssued
 
@@ -198,7 +201,7 @@ def _unredeemed(batch: Batch) -> list[sa.ColumnElement[bool]]:
 
 
 def _extendable(expires_at: datetime | None, now: datetime) -> list[sa.ColumnElement[bool]]:
-    """What may end then: nothing that is revoked, or opens only later."""
+    """Invitations that can expire then: not revoked, and open before."""
     if expires_at is None:
         return [Invitation.revoked_at.is_(None)]
     if expires_at <= now:

@@ -1,4 +1,4 @@
-"""How far the invitations of a batch have come: issued, mailed, opened, redeemed, expired."""
+"""The funnel of a batch: how many were issued, mailed, opened, redeemed, expired."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from portal.models import Batch, Invitation, Status
 
 @dataclass(frozen=True)
 class Funnel:
-    """How many invitations reached each step; `expired` are those that nobody redeemed."""
+    """How many invitations reached each stage; `expired` counts those never redeemed."""
 
     issued: int
     mailed: int

@@ -1,6 +1,7 @@
-"""Codes by the hundred thousand: drawn, indexed and sealed with keys and tables at hand.
+"""Bulk code generation: draws, digests and seals codes by the hundred thousand.
 
-One by one (`codes.draw`, `lookup`, `seal`) they would cost more than it costs to store them.
+Keys and tables are prepared once; calling `codes.draw`, `lookup` and `seal` for each would take
+longer than storing them.
 """
 
 import hmac
@@ -21,11 +22,11 @@ from portal.domain.invitations.codes import ALPHABET, LENGTH, NONCE_BYTES
 from portal.extensions import db
 from portal.models import BatchRow, Invitation
 
-DRAWN_BYTES = 7  # 56 bits, of which a code takes 55
+DRAWN_BYTES = 7  # 56 bits, of which a code uses 55
 
 
 class Minted(NamedTuple):
-    """All that a row keeps of a code."""
+    """What a row stores about its code."""
 
     id: UUID
     lookup: bytes
@@ -34,7 +35,7 @@ class Minted(NamedTuple):
 
 
 def mint(count: int) -> Iterator[Minted]:
-    """Draw `count` new codes, each with the id of the row it is sealed to."""
+    """Draw `count` new codes, each with the row id its seal is bound to."""
     keyed = hmac.new(keys.derive("invitation lookup"), digestmod="sha256")
     sealer = AESGCM(keys.derive("invitation seal"))
     nonces = os.urandom(NONCE_BYTES * count)
@@ -48,7 +49,7 @@ def mint(count: int) -> Iterator[Minted]:
 
 
 def draw(count: int) -> Iterator[str]:
-    """`count` codes as `codes.draw` draws them; two symbols at a time."""
+    """`count` codes, drawn like `codes.draw` does, two symbols at a time."""
     first, second, third, fourth, fifth, last = _tables()
     noise = os.urandom(DRAWN_BYTES * count)
     for start in range(0, len(noise), DRAWN_BYTES):
@@ -71,9 +72,9 @@ def draw(count: int) -> Iterator[str]:
 
 
 def draw_taken_codes_anew(batch_id: UUID) -> int:
-    """Replace the codes of a batch that were drawn before, and say how many there were.
+    """Replace staged codes that are already taken or repeated; return how many.
 
-    Fifty-five bits are many, not infinitely many. Takes part in the transaction.
+    With 55 bits, collisions are rare, not impossible. Takes part in the transaction.
     """
     mine = BatchRow.batch_id == batch_id
     repeated = (
@@ -88,9 +89,9 @@ def draw_taken_codes_anew(batch_id: UUID) -> int:
 
 @cache
 def _tables() -> list[list[tuple[str, int]]]:
-    """For each place, the symbols that can stand there, and their share of the check symbol.
+    """For each position, its possible symbols with their share of the check symbol.
 
-    The check symbol is a sum over GF(32): that of a whole body is the sum of those of its parts.
+    The check symbol is a sum over GF(32), so a body's is the sum of its parts' shares.
     """
     pairs = ["".join(pair) for pair in product(ALPHABET, repeat=2)]
     places = [(start, pairs) for start in range(0, LENGTH - 2, 2)]

@@ -1,4 +1,4 @@
-"""Rows on their way to becoming invitations, kept out of everybody's reach."""
+"""The staging table: rows about to become invitations, not redeemable yet."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -15,9 +15,9 @@ NOT_DRAWN = (None,) * len(Minted._fields)
 
 
 class Draft(NamedTuple):
-    """One row to stage: its own terms, already merged with those of the batch. Name the fields.
+    """One row to stage, its terms already merged with the batch's. Pass fields by name.
 
-    One with a `problem` is kept to be shown, and never becomes an invitation.
+    A row with a `problem` is kept for display and never becomes an invitation.
     """
 
     number: int
@@ -35,7 +35,7 @@ COLUMNS = ("batch_id", *Draft._fields, *Minted._fields)
 
 
 def stage(batch_id: UUID, drafts: Sequence[Draft]) -> None:
-    """Keep these rows, each good one with a code of its own. Takes part in the transaction."""
+    """Store these rows, drawing a code for each good one. Takes part in the transaction."""
     minted = mint(sum(draft.problem is None for draft in drafts))
     _insert(
         (batch_id, *draft, *(next(minted) if draft.problem is None else NOT_DRAWN))
@@ -44,7 +44,7 @@ def stage(batch_id: UUID, drafts: Sequence[Draft]) -> None:
 
 
 def _insert(rows: Iterable[tuple[Any, ...]]) -> None:
-    """Past SQLAlchemy, which would look at each value for longer than storing it takes."""
+    """Bulk-insert, bypassing SQLAlchemy, whose per-value work takes longer than storing them."""
     connection = db.session.connection()
     names = ", ".join(COLUMNS)
     if connection.dialect.name == "postgresql":
@@ -61,7 +61,7 @@ def _insert(rows: Iterable[tuple[Any, ...]]) -> None:
 
 
 def _bound(rows: Iterable[tuple[Any, ...]], dialect: sa.Dialect) -> Iterator[tuple[Any, ...]]:
-    """The values as the columns' types have them stored."""
+    """The values as bound by the columns' types."""
     table = BatchRow.metadata.tables[BatchRow.__tablename__]
     types = [table.c[name].type.dialect_impl(dialect) for name in COLUMNS]
     ways = [kind.bind_processor(dialect) for kind in types]
