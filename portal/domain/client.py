@@ -1,4 +1,4 @@
-"""Where a request comes from, as the verbs need to know it."""
+"""The origin of a request, as far as the verbs need to know it."""
 
 from functools import lru_cache
 from hashlib import sha256
@@ -10,10 +10,10 @@ from typing import NamedTuple
 class Origin(NamedTuple):
     """A device at an address.
 
-    `device` is what the surface calls the device (a signed cookie's value, a client's device id),
-    with the surface's name in front so that two surfaces never mean the same by accident. It is
-    empty where the surface has no device ids: people behind one address may use the same program,
-    and are not one device.
+    `device` is the surface's id for the device (a signed cookie's value, a client's device id),
+    prefixed with the surface's name so that ids of two surfaces never collide. It is empty where
+    the surface has no device ids: people behind one address may use the same program without being
+    one device.
     """
 
     device: str
@@ -22,15 +22,15 @@ class Origin(NamedTuple):
 
     @property
     def device_digest(self) -> str:
-        """64 hexadecimal digits, since clients choose ids of any length; empty without a device."""
+        """64 hex digits, since clients choose ids of any length; empty without a device."""
         return _digest(self.device) if self.device else ""
 
     @property
     def place(self) -> str:
         """Where an account signs in: on this device, or else at this address with this program.
 
-        64 hexadecimal digits. It tells a sign-in in a new place from one in a known place. Unlike
-        a device, a place may be shared: no code is counted against it, and none is tied to it.
+        64 hex digits. It tells new places from known ones. Unlike a device, a place may be shared,
+        so no attempts are counted against it and no redemption is tied to it.
         """
         return self.device_digest or _digest(f"{self.address}\n{self.client}")
 
@@ -40,7 +40,7 @@ class Origin(NamedTuple):
         return network_of(self.address)
 
 
-# Both are asked several times a request.
+# Both are called several times per request.
 @lru_cache(maxsize=256)
 def _digest(device: str) -> str:
     return sha256(device.encode()).hexdigest()
@@ -48,11 +48,11 @@ def _digest(device: str) -> str:
 
 @lru_cache(maxsize=256)
 def network_of(address: str) -> str:
-    """What one subscriber holds: an IPv4 address, or an IPv6 /64 (RFC 6177).
+    """One subscriber's network: an IPv4 address, or an IPv6 /64 (RFC 6177).
 
-    Whatever is counted by address is counted by this. It is `unknown` for what is no address.
+    Everything counted by address is counted by this. Returns `unknown` for invalid addresses.
     """
-    try:  # most are IPv4, and a page of Python is a long way to find that out
+    try:  # a fast path, since most are IPv4 and `ipaddress` is slow
         return inet_ntop(AF_INET, inet_pton(AF_INET, address))
     except (OSError, ValueError):
         return _network_of_any_kind(address)

@@ -1,1 +1,1 @@
-"""Keys, and what is sealed with them."""
+"""Key derivation, and sealing of secrets."""

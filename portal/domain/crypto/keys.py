@@ -1,4 +1,4 @@
-"""Keys, one a purpose, all derived from `SECRET_KEY` by HKDF (RFC 5869)."""
+"""Keys, one per purpose, all derived from `SECRET_KEY` by HKDF (RFC 5869)."""
 
 from functools import lru_cache
 
@@ -10,27 +10,27 @@ from portal.config import current_settings
 
 
 def derive(purpose: str) -> bytes:
-    """The 32-byte key in use for `purpose`."""
+    """The current 32-byte key for `purpose`."""
     return derive_all(purpose)[0]
 
 
 def derive_all(purpose: str) -> tuple[bytes, ...]:
-    """The key in use for `purpose`, then those it replaced (`SECRET_KEY_FALLBACKS`)."""
+    """The current key for `purpose`, then those it replaced (`SECRET_KEY_FALLBACKS`)."""
     return _derive_all(current_settings().secrets, purpose)
 
 
 def mac(purpose: str, message: bytes) -> bytes:
-    """The HMAC-SHA256 of `message` (32 bytes, RFC 2104) by the key in use for `purpose`."""
+    """The HMAC-SHA256 of `message` (32 bytes, RFC 2104) under the current key for `purpose`."""
     return mac_by(derive(purpose), message)
 
 
 def macs(purpose: str, message: bytes) -> list[bytes]:
-    """`mac`, by the key in use and then by those it replaced."""
+    """`mac` under the current key, then under those it replaced."""
     return [mac_by(key, message) for key in derive_all(purpose)]
 
 
 def mac_by(key: bytes, message: bytes) -> bytes:
-    """`mac`, by a key that was derived before."""
+    """`mac` under a key already derived."""
     keyed = _keyed(key).copy()
     keyed.update(message)
     return keyed.finalize()
@@ -38,7 +38,7 @@ def mac_by(key: bytes, message: bytes) -> bytes:
 
 @lru_cache(maxsize=64)
 def _keyed(key: bytes) -> HMAC:
-    """What is copied for each message: to take a key in takes longer than a short message."""
+    """A template to copy for each message: setting up a key costs more than a short message."""
     return HMAC(key, SHA256())
 
 

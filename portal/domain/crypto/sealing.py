@@ -11,13 +11,13 @@ NONCE_BYTES = 12
 
 
 def seal(secret: bytes, *, purpose: str, row: bytes) -> bytes:
-    """The secret under the key of `purpose`; moved to another row, the seal no longer opens."""
+    """Encrypt the secret for `purpose`; moved to another row, it cannot be decrypted."""
     nonce = secrets.token_bytes(NONCE_BYTES)
     return nonce + AESGCM(keys.derive(purpose)).encrypt(nonce, secret, row)
 
 
 def unseal(sealed: bytes, *, purpose: str, row: bytes) -> bytes:
-    """The secret, by the key in use or one it replaced; raises `InvalidTag` if none fits."""
+    """Decrypt with the current key or one it replaced; raises `InvalidTag` if none fits."""
     for key in keys.derive_all(purpose):
         try:
             return _opened(key, sealed, row)
@@ -27,7 +27,7 @@ def unseal(sealed: bytes, *, purpose: str, row: bytes) -> bytes:
 
 
 def is_outdated(sealed: bytes, *, purpose: str, row: bytes) -> bool:
-    """Whether the key in use does not open it: it was sealed before `SECRET_KEY` was changed."""
+    """Whether it was sealed under a replaced `SECRET_KEY`."""
     try:
         _opened(keys.derive(purpose), sealed, row)
     except InvalidTag:
