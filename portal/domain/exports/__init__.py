@@ -1,1 +1,1 @@
-"""Tables of invitations as CSV and XLSX."""
+"""Exports of invitations as CSV and XLSX."""

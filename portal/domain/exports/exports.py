@@ -1,7 +1,7 @@
-"""Exports: all invitations of one view of the history, as CSV or XLSX, row by row.
+"""Exports: all invitations that match a search, as CSV or XLSX, streamed row by row.
 
-Texts that a spreadsheet would compute are neutralised (`formulas.py`), and what an export says
-about an invitee an import understands.
+Cells that a spreadsheet would evaluate are neutralised (`formulas.py`). The columns about the
+invitee can be imported again.
 """
 
 import csv
@@ -28,24 +28,24 @@ from portal.extensions import db
 from portal.models import Account, Batch, Invitation, Role
 
 ROWS_A_PIECE = 1_000
-BOM = b"\xef\xbb\xbf"  # without it Excel takes UTF-8 for Latin-1
+BOM = b"\xef\xbb\xbf"  # without it Excel reads UTF-8 as Latin-1
 HEADINGS = (
     *("e-mail", "name", "label", "issued by", "batch"),
     *("uses", "expires (UTC)", "language", "state", "used", "opens (UTC)", "issued (UTC)"),
     *("mailed (UTC)", "link opened (UTC)", "revoked (UTC)", "code ends in"),
 )
-TEXTS = 5  # columns, from the first, whose words are somebody's own
+TEXTS = 5  # leading columns with text written by people
 
 
 class Format(StrEnum):
-    """What an export can be."""
+    """The format of an export."""
 
     CSV = "csv"
     XLSX = "xlsx"
 
     @property
     def mimetype(self) -> str:
-        """By its registered name (RFC 7111, ECMA-376)."""
+        """The registered media type (RFC 7111, ECMA-376)."""
         if self is Format.CSV:
             return "text/csv; charset=utf-8"
         return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -53,10 +53,10 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Which invitations, in which order (`ids`: only these of them), and whether with codes.
+    """Which invitations to export, in which order, and whether with codes.
 
-    Everybody on the staff may look at all of them; of those that are beyond whoever takes the
-    export, the code is withheld.
+    `ids` restricts the query to these. All staff may export every invitation, but the code is
+    withheld where the exporting account may not act on it.
     """
 
     query: Query
@@ -67,10 +67,9 @@ class Wanted:
 def export(
     wanted: Wanted, format: Format, *, by: Account | None, origin: Origin, now: datetime
 ) -> Iterator[bytes]:
-    """The file, in pieces. Audited before the first is made; `by` nobody: the host itself.
+    """The file, in chunks. Audited before the first; `by` is None for the command line.
 
-    Raises `NotAllowed` (also if every code would be withheld), and `NotFound` for somebody else's
-    batch.
+    Raises `NotAllowed` (also if every code would be withheld), and `NotFound` for another's batch.
     """
     _require_may_export(wanted, by)
     without_code = withheld(wanted, by=by, now=now) if by and wanted.with_codes else 0
@@ -95,13 +94,13 @@ def export(
 
 
 def count(wanted: Wanted, *, by: Account | None, now: datetime) -> int:
-    """How many invitations `export` would hold; raises what it raises."""
+    """How many invitations `export` would contain; raises as it does."""
     _require_may_export(wanted, by)
     return _count(sa.select(Invitation.id), wanted, now)
 
 
 def withheld(wanted: Wanted, *, by: Account, now: datetime) -> int:
-    """How many of them would be without their code, as they are beyond `by`; raises as it does."""
+    """How many codes would be withheld from `by` (see `Wanted`); raises as `export` does."""
     _require_may_export(wanted, by)
     beyond = sa.not_(Invitation.within_reach_of(by))
     return _count(sa.select(Invitation.id).where(beyond), wanted, now)
@@ -129,13 +128,13 @@ def _narrowed(statement: sa.Select[Any], wanted: Wanted, now: datetime) -> sa.Se
 
 
 def _chunks(wanted: Wanted, by: Account | None, now: datetime) -> Iterator[list[Sequence[Any]]]:
-    """The rows, some at a time."""
+    """The rows, in chunks."""
     columns = _columns(now)
     if wanted.with_codes and by:
         columns += [sa.case((Invitation.within_reach_of(by), Invitation.sealed)), Invitation.id]
     statement = _narrowed(sa.select(*columns), wanted, now).join(Invitation.created_by)
     statement = statement.outerjoin(Invitation.batch).execution_options(yield_per=ROWS_A_PIECE)
-    # Past the unit of work, which would look at each row for itself.
+    # Bypasses the ORM, which would do work for each row.
     with db.session.connection().execute(statement) as found:
         for some in found.partitions():
             rows = [row if _is_harmless(row) else _neutralised(row) for row in some]
@@ -143,7 +142,7 @@ def _chunks(wanted: Wanted, by: Account | None, now: datetime) -> Iterator[list[
 
 
 def _is_harmless(row: Sequence[Any]) -> bool:
-    """Whether no cell is anything like a formula: so it is with nearly all of a million rows."""
+    """Whether no cell resembles a formula, as in nearly all of a million rows."""
     email, name, label, issuer, batch = row[:TEXTS]
     return not (
         (email and email[0] in SIGNS)
@@ -159,14 +158,14 @@ def _neutralised(row: Sequence[Any]) -> Sequence[Any]:
 
 
 def _opened(row: Sequence[Any]) -> Sequence[Any]:
-    """With its code instead of the seal (None: withheld) and the id it is bound to, at the end."""
+    """The row with its code ("" if withheld) in place of the seal and its row id."""
     *cells, sealed, bound_to = row
     code = codes.grouped(codes.unseal(sealed, bound_to)) if sealed else ""
     return [*cells, neutralise(code)]
 
 
 def _columns(now: datetime) -> list[Any]:
-    """As they are shown: the database is quicker at making texts of times."""
+    """The columns as shown: the database formats times faster than Python."""
     return [
         Invitation.recipient,
         Invitation.recipient_name,
@@ -193,7 +192,7 @@ def _columns(now: datetime) -> list[Any]:
 
 
 def _written(moment: Any) -> sa.ColumnElement[str]:
-    """A time in UTC, as spreadsheets read it."""
+    """A time in UTC, in the format spreadsheets parse."""
     if db.engine.dialect.name == "postgresql":
         in_utc = sa.func.timezone("UTC", moment)
         return sa.func.to_char(in_utc, "YYYY-MM-DD HH24:MI:SS", type_=sa.String)
@@ -201,7 +200,7 @@ def _written(moment: Any) -> sa.ColumnElement[str]:
 
 
 def _csv(heading: Iterable[str], chunks: Iterable[list[Sequence[Any]]]) -> Iterator[bytes]:
-    """As RFC 4180 has it."""
+    """CSV by RFC 4180."""
     text = StringIO()
     writer = csv.writer(text)
     writer.writerow(heading)

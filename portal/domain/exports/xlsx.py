@@ -1,6 +1,6 @@
-"""An XLSX workbook (ECMA-376) of one table, written while it is read: nothing is kept.
+"""XLSX workbooks (ECMA-376) with one table, streamed: nothing is kept in memory.
 
-All cells are texts but whole numbers. A table longer than a sheet goes on in another one.
+All cells are text, except whole numbers. A table too long for one sheet continues on the next.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 ROWS_A_SHEET = 1_000_000
 ROWS_A_PIECE = 500
-LONGEST_CELL = 32_767  # characters; more would make the workbook broken
+LONGEST_CELL = 32_767  # characters; longer ones break the workbook
 
 _HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -29,7 +29,7 @@ _NOT_IN_XML = pattern("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 class _Outlet(RawIOBase):
-    """A file that hands on what is written to it."""
+    """A file object that passes on what is written to it."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -47,7 +47,7 @@ class _Outlet(RawIOBase):
 
 
 def pieces(heading: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[bytes]:
-    """The workbook, piece by piece."""
+    """The workbook, in chunks."""
     outlet, remaining, sheets = _Outlet(), iter(rows), 0
     with ZipFile(outlet, "w", ZIP_DEFLATED, compresslevel=1) as archive:
         first = list(islice(remaining, 1))
@@ -87,7 +87,7 @@ def _cell(cell: object) -> str:
 
 
 def _parts(sheets: int) -> dict[str, str]:
-    """The parts of a workbook beside its sheets."""
+    """The parts of a workbook other than its sheets."""
     numbers = range(1, sheets + 1)
     listed = "".join(f'<sheet name="Sheet{n}" sheetId="{n}" r:id="rId{n}"/>' for n in numbers)
     links = "".join(
