@@ -1,1 +1,1 @@
-"""Files of recipients: uploaded, parsed, previewed, issued."""
+"""Imports of recipients from files: upload, parsing, preview, confirmation."""

@@ -1,7 +1,7 @@
-"""Who is to be invited, as people write it down: a table's headings and cells, or a list.
+"""Parses recipients, as a table with headings or as a plain list.
 
-Headings are English or Indonesian, in any order; without any, the columns are e-mail, name, label,
-uses and end. An empty cell takes the terms of the batch.
+Headings are English or Indonesian, in any order; without them, the columns are e-mail, name, label,
+uses and expiry. An empty cell falls back to the terms of the batch.
 """
 
 import csv
@@ -22,7 +22,7 @@ from portal.domain.imports.tabular import TOO_LONG, Row
 from portal.domain.imports.xlsx import Cell
 
 LONGEST_NAME = 120  # characters
-LONGEST_ENTRY = 400  # characters: a name and an address; parsing takes time by the square of them
+LONGEST_ENTRY = 400  # characters: a name and an address; parsing time is quadratic in it
 MOST_USES = 1_000_000
 LAST_YEAR = 3000
 COLUMNS = ("email", "name", "label", "uses", "expires", "language")
@@ -58,12 +58,12 @@ _FIELDS, _TONGUES = _by_word(HEADINGS), _by_word(LANGUAGES)
 
 
 class _Problem(PortalError):
-    """What is wrong with one row."""
+    """A problem with one row."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What a row has when it says nothing itself; `zone` is that of times without one."""
+    """Defaults for empty cells; `zone` applies to times without one."""
 
     label: str
     max_uses: int | None
@@ -73,7 +73,7 @@ class Terms:
 
 
 def drafts(rows: Iterable[Row], terms: Terms, *, now: datetime, after: int = 0) -> Iterator[Draft]:
-    """A draft for each row beyond line `after`; one that is no good says why.
+    """A draft for each row after line `after`; an invalid one carries its problem.
 
     Raises `FileRefused`.
     """
@@ -89,7 +89,7 @@ def drafts(rows: Iterable[Row], terms: Terms, *, now: datetime, after: int = 0) 
 
 
 def listed(text: str) -> str:
-    """Pasted text as a table: as it is if it is one, else an address a row, with its name."""
+    """Pasted text as a table: unchanged if it is one, else one address with its name per row."""
     text = text.replace("\r\n", "\n").strip()
     first = text.partition("\n")[0]
     if "\t" in first or _named(re.split("[,;|]", first)):
@@ -113,7 +113,7 @@ def _address_and_name(entry: str) -> tuple[str, str]:
 
 
 def _columns(row: Row, terms: Terms) -> tuple[dict[int, str], Terms]:
-    """Which column holds what, if this row is one of headings; and times as their heading says."""
+    """The column mapping, if this row is one of headings, and the terms with the zone it names."""
     names = [str(cell) for cell in row.cells]
     columns = _named(names)
     if len(set(columns.values())) < len(columns):
@@ -128,13 +128,13 @@ def _named(names: list[str]) -> dict[int, str]:
 
 
 def _word(heading: str) -> str:
-    """A heading without case, signs, and what stands in brackets."""
+    """A heading without case, punctuation or bracketed parts."""
     bare = re.sub(r"\([^()]*\)", "", heading.lower())
     return " ".join(re.findall(r"\w+", bare.replace("_", " ")))
 
 
 def _draft(row: Row, columns: dict[int, str], terms: Terms, now: datetime) -> Draft:
-    """Whatever can be read of the row is shown beside its first problem."""
+    """The parsed row; with a problem, everything readable is kept beside the first one."""
     cells = {columns[place]: cell for place, cell in enumerate(row.cells) if place in columns}
     draft = Draft(
         number=row.number,
@@ -170,7 +170,7 @@ def _text(cells: dict[str, Cell], field: str) -> str:
 
 
 def _shown(cell: Cell | None) -> str | None:
-    """A cell that nobody has looked at, fit to be stored and shown."""
+    """An unvalidated cell, made safe to store and show."""
     kept = "".join(letter for letter in str(cell or "") if category(letter)[0] != "C")
     return kept.strip()[:LONGEST_NAME] or None
 
@@ -235,7 +235,7 @@ def _expires(cell: Cell, terms: Terms, now: datetime) -> datetime | None:
 
 
 def _end_of_day(moment: datetime) -> datetime:
-    """A day is meant to its end."""
+    """A bare date includes the whole day."""
     return moment if moment.time() > time.min else datetime.combine(moment, time(23, 59, 59))
 
 

@@ -1,6 +1,6 @@
-"""What an import would do, before it does it: how many are good, and what is wrong with the rest.
+"""The preview of an import: how many rows are good, and what is wrong with the others.
 
-Owners see every import, other staff their own; to anybody else it is not there.
+Owners see every import, other staff only their own; for anybody else it does not exist.
 """
 
 from collections.abc import Sequence
@@ -34,11 +34,11 @@ from portal.models import (
 
 UNCONFIRMED = (BatchState.READING, BatchState.PREVIEW, BatchState.FAILED)
 KEPT_FOR = timedelta(days=1)
-CHUNK = 10_000  # rows a transaction
+CHUNK = 10_000  # rows per transaction
 
 
 class Kind(StrEnum):
-    """What a row of a preview can be."""
+    """The kinds of rows in a preview."""
 
     GOOD = "good"
     BAD = "bad"
@@ -56,16 +56,16 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Page:
-    """Some rows in the order of their lines; `next` is the line after which others follow."""
+    """Rows in the order of their lines; `next` is the last line shown, if more follow."""
 
     rows: list[BatchRow]
     next: int | None
 
 
 def open_preview(batch: Batch, *, now: datetime) -> None:
-    """Compare the rows with each other and with whom was invited before. Commits once.
+    """Mark duplicates and people invited before, and open the preview. Commits once.
 
-    Raises `FileRefused` if there is no row.
+    Raises `FileRefused` if there are no rows.
     """
     opened = db.session.execute(
         sa.update(Batch)
@@ -92,7 +92,7 @@ def counts(batch: Batch) -> dict[Kind, int]:
 
 
 def rows(batch: Batch, kind: Kind, *, size: int, after: int = 0) -> Page:
-    """Up to `size` rows of a kind, from beyond the line `after`."""
+    """Up to `size` rows of a kind, after line `after`."""
     found = db.session.scalars(
         sa.select(BatchRow)
         .where(BatchRow.batch_id == batch.id, BatchRow.number > after, _KINDS[kind])
@@ -105,11 +105,11 @@ def rows(batch: Batch, kind: Kind, *, size: int, after: int = 0) -> Page:
 def confirm(
     batch: Batch, *, by: Account, origin: Origin, now: datetime, invite_again: bool = False
 ) -> int:
-    """Have the good rows issued (`batches.advance` does it); return how many they are.
+    """Confirm an import for `batches.advance` to issue; return how many rows are good.
 
-    Those who hold an invitation get another one only if `invite_again`; so do those to whom another
-    import that was confirmed is about to give one. Confirming twice changes nothing. Raises what
-    `reach.require_may_act` raises, and `BadInput` if no good row is left.
+    People who hold an invitation, or are about to get one from another confirmed import, are
+    invited only if `invite_again`. Confirming twice changes nothing. Raises as
+    `permissions.require_may_act` does, and `BadInput` if no good row is left.
     """
     permissions.require_may_act(batch, by=by)
     if not _claim(batch.id):
@@ -131,9 +131,9 @@ def confirm(
 
 
 def discard(batch: Batch, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Forget an import that was not confirmed, and all its rows. Commits many times.
+    """Delete an unconfirmed import with all its rows. Commits many times.
 
-    Raises what `reach.require_may_act` raises.
+    Raises as `permissions.require_may_act` does.
     """
     permissions.require_may_act(batch, by=by)
     if not _close(Batch.id == batch.id):
@@ -144,7 +144,7 @@ def discard(batch: Batch, *, by: Account, origin: Origin, now: datetime) -> None
 
 
 def forget_unconfirmed(*, now: datetime) -> int:
-    """Forget the imports that nobody confirmed within a day, and say how many."""
+    """Delete the imports that nobody confirmed within a day; return how many."""
     forgotten = _close(Batch.created_at < now - KEPT_FOR)
     for batch_id in forgotten:
         _delete_closed(batch_id)
@@ -152,9 +152,9 @@ def forget_unconfirmed(*, now: datetime) -> int:
 
 
 def _claim(batch_id: UUID) -> bool:
-    """Take the preview to be issued, unless somebody has.
+    """Claim the preview for issuing; False if somebody else has.
 
-    Waits for whoever confirms another one: side by side they would not see whom the other invites.
+    Waits for a concurrent confirmation of another import: neither would see whom the other invites.
     """
     opened = sa.select(Batch.id).where(Batch.state == BatchState.PREVIEW).order_by(Batch.id)
     db.session.execute(opened.with_for_update())
@@ -168,7 +168,7 @@ def _claim(batch_id: UUID) -> bool:
 
 
 def _close(which: sa.ColumnElement[bool]) -> Sequence[UUID]:
-    """See to it that these imports are not confirmed any more. Takes part in the transaction."""
+    """Keep these imports from being confirmed any more. Takes part in the transaction."""
     return db.session.scalars(
         sa.update(Batch)
         .where(which, Batch.state.in_(UNCONFIRMED))
@@ -179,7 +179,7 @@ def _close(which: sa.ColumnElement[bool]) -> Sequence[UUID]:
 
 
 def _delete_closed(batch_id: UUID) -> None:
-    """Delete it piece by piece: a million rows at once would keep everybody waiting."""
+    """Delete in chunks: deleting a million rows at once would make everybody wait."""
     db.session.commit()
     mine = BatchRow.batch_id == batch_id
     first = sa.select(BatchRow.number).where(mine).order_by(BatchRow.number).limit(CHUNK)
@@ -195,7 +195,7 @@ def _delete_closed(batch_id: UUID) -> None:
 
 
 def _mark_duplicates(batch_id: UUID) -> None:
-    """The first row of a recipient is good, and the others say where it is."""
+    """Keep the first row of each recipient, and point the others to its line."""
     sound = (BatchRow.batch_id == batch_id, BatchRow.problem.is_(None))
     firsts = (
         sa.select(BatchRow.recipient, sa.func.min(BatchRow.number).label("number"))
@@ -218,7 +218,7 @@ def _mark_duplicates(batch_id: UUID) -> None:
 
 
 def _mark_invited(batch_id: UUID, now: datetime) -> None:
-    # In this order: what is issued between the two was still promised, or is held by then.
+    # In this order: an invitation issued in between was promised before and is held now.
     for is_invited in (_is_promised(now), _is_held(now)):
         _update_rows(
             sa.update(BatchRow)
@@ -228,7 +228,7 @@ def _mark_invited(batch_id: UUID, now: datetime) -> None:
 
 
 def _is_promised(now: datetime) -> sa.ColumnElement[bool]:
-    """Whether another import that was confirmed is about to invite the recipient of a row."""
+    """Whether another confirmed import is about to invite the row's recipient."""
     other = aliased(BatchRow)
     issuing = sa.select(Batch.id).where(Batch.state == BatchState.ISSUING)
     return sa.exists().where(
@@ -241,7 +241,7 @@ def _is_promised(now: datetime) -> sa.ColumnElement[bool]:
 
 
 def _is_held(now: datetime) -> sa.ColumnElement[bool]:
-    """Whether the recipient of a row holds an invitation that is good, or was used."""
+    """Whether the row's recipient holds an invitation that is valid or was used."""
     good = sa.or_(Invitation.expires_at.is_(None), Invitation.expires_at > now, Invitation.uses > 0)
     return sa.exists().where(
         Invitation.recipient == BatchRow.recipient, Invitation.revoked_at.is_(None), good
@@ -249,7 +249,7 @@ def _is_held(now: datetime) -> sa.ColumnElement[bool]:
 
 
 def _drop_late(batch_id: UUID, now: datetime, invite_again: bool) -> int:
-    """Leave out what is no good any more since the preview was opened; count what is left."""
+    """Drop rows that became invalid since the preview was opened; count the rest."""
     mine = (BatchRow.batch_id == batch_id, BatchRow.problem.is_(None))
     _mark_invited(batch_id, now)
     dropped = {"It would have ended already.": BatchRow.expires_at <= now}

@@ -1,4 +1,4 @@
-"""Reads a table row by row. Runs in a child process (`portal.domain.sandbox`)."""
+"""Decodes a table row by row. Runs in a child process (`portal.domain.sandbox`)."""
 
 import json
 from datetime import datetime
@@ -8,9 +8,9 @@ from portal.domain.imports import tabular
 
 
 def decode(source: IO[bytes], target: IO[bytes]) -> None:
-    """Write each row on a line, as JSON: its number and its cells. Raises `FileRefused`.
+    """Write each row as a line of JSON: its number and its cells. Raises `FileRefused`.
 
-    A time is an object with the field `time`.
+    A time becomes an object with the field `time`.
     """
     with tabular.opened(source) as rows:
         for row in rows:

@@ -1,4 +1,4 @@
-"""The rows of an uploaded table, read by a child process within limits."""
+"""Rows of an uploaded table, decoded by a sandboxed child process."""
 
 import json
 from collections.abc import Generator, Iterator
@@ -11,15 +11,15 @@ from portal.domain.errors import FileRefused
 from portal.domain.imports.tabular import Row
 
 _MEMORY = 256 * 1024 * 1024  # bytes
-_TEXTS = 128 * 1024 * 1024  # bytes: the texts of a workbook lie on disk
-# While somebody waits; and for the worker. The clock runs while the reader stores rows, too.
+_TEXTS = 128 * 1024 * 1024  # bytes: a workbook's texts are spooled to disk
+# For web requests, and for the worker. The clock includes the time spent storing rows.
 HASTY = sandbox.Limits(memory=_MEMORY, processor=2, clock=10, file=_TEXTS)
 PATIENT = sandbox.Limits(memory=_MEMORY, processor=120, clock=1800, file=_TEXTS)
 
 
 @contextmanager
 def opened(file: IO[bytes], limits: sandbox.Limits = PATIENT) -> Iterator[Iterator[Row]]:
-    """The rows of a file that have something in them.
+    """The non-empty rows of a file.
 
     Raises `FileRefused`, `DecodersBusy` and `sandbox.DecoderStopped`, at any row.
     """

@@ -1,4 +1,4 @@
-"""Files people keep tables in, read row by row in little memory: CSV of any manner, and XLSX."""
+"""Reads tables row by row in constant memory: CSV of any dialect, and XLSX."""
 
 import codecs
 import csv
@@ -13,15 +13,15 @@ from portal.domain.imports import xlsx
 from portal.domain.imports.xlsx import LONGEST_TEXT, MOST_COLUMNS, Cell
 
 PIECE = 1024 * 1024  # bytes
-LONGEST_LINE = 100_000  # characters; a longer one is no row of anybody's table
+LONGEST_LINE = 100_000  # characters; no real table has longer rows
 DELIMITERS = ",;\t|"
-TOO_LONG = "\N{OBJECT REPLACEMENT CHARACTER}"  # stands for what was too long to be kept
+TOO_LONG = "\N{OBJECT REPLACEMENT CHARACTER}"  # replaces a cell that is too long to keep
 WORKBOOK = b"PK\3\4"  # how a ZIP archive begins
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row; `number` is the line of the file that it begins in."""
+    """One row; `number` is the line where it begins in the file."""
 
     number: int
     cells: list[Cell]
@@ -29,7 +29,7 @@ class Row:
 
 @contextmanager
 def opened(file: IO[bytes]) -> Iterator[Iterator[Row]]:
-    """The rows of a file that have something in them. Raises `FileRefused`, at any row."""
+    """The non-empty rows of a file. Raises `FileRefused`, at any row."""
     file.seek(0)
     if file.read(len(WORKBOOK)) == WORKBOOK:
         yield _with_content(xlsx.rows(file))
@@ -50,7 +50,7 @@ def _with_content(rows: Iterable[tuple[int, list[Cell]]]) -> Iterator[Row]:
 
 
 def _encoding(file: IO[bytes]) -> str:
-    """UTF-8 if all of the file is; else what Windows calls Latin-1."""
+    """UTF-8 if the whole file is valid, else Windows' version of Latin-1."""
     file.seek(0)
     if file.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
         return "utf-16"
@@ -66,7 +66,7 @@ def _encoding(file: IO[bytes]) -> str:
 
 
 def _lines(text: TextIOWrapper) -> Iterator[str]:
-    """The lines; one that is too long is not kept."""
+    """The lines, with those that are too long replaced."""
     while line := text.readline(LONGEST_LINE):
         is_whole = line.endswith("\n") or len(line) < LONGEST_LINE
         yield line if is_whole else TOO_LONG
@@ -78,7 +78,7 @@ def _lines(text: TextIOWrapper) -> Iterator[str]:
 def _parsed(lines: Iterator[str]) -> Iterator[tuple[int, list[Cell]]]:
     first, skipped = next(lines, ""), 0
     delimiter = _delimiter(first)
-    if first.lower().startswith("sep="):  # Excel's own way to name it
+    if first.lower().startswith("sep="):  # Excel's way to declare the delimiter
         delimiter, skipped = first[4:5].strip("\r\n") or ",", 1
     else:
         lines = chain([first], lines)
@@ -89,7 +89,7 @@ def _parsed(lines: Iterator[str]) -> Iterator[tuple[int, list[Cell]]]:
             cells: list[Cell] = [cell[:LONGEST_TEXT] for cell in next(reader)[:MOST_COLUMNS]]
         except StopIteration:
             return
-        except csv.Error:  # a quotation mark that nothing closes
+        except csv.Error:  # an unclosed quotation mark
             cells = [TOO_LONG]
         yield number, cells
 

@@ -1,7 +1,7 @@
-"""Imports: a file of recipients becomes a preview, and by one confirmation a batch.
+"""Uploads: a file of recipients becomes a preview and, once confirmed, a batch.
 
-The file is kept in pieces while it is read, some rows a transaction: the first ones at once, the
-others by the worker. Nothing of it is in anybody's reach before it is confirmed (`previews.py`).
+The file is stored in pieces and read in chunks, a transaction each: the first ones at once, the
+rest by the worker. Nothing in it can be redeemed before it is confirmed (`preview.py`).
 """
 
 import tempfile
@@ -34,16 +34,17 @@ from portal.models import Account, Batch, BatchRow, BatchState, BatchUpload
 LARGEST_FILE = 64 * 1024 * 1024  # bytes
 MOST_ROWS = 1_000_000
 PIECE = 1024 * 1024  # bytes
-CHUNK = 2_000  # rows a transaction
-AT_ONCE = 4_000  # rows that somebody waits for
-# Rows a round of the worker: it has mails to send as well, but finds its place by reading anew.
+CHUNK = 2_000  # rows per transaction
+AT_ONCE = 4_000  # rows read within the request
+# Rows per round of the worker, which also has mails to send. Not fewer: every round reads the file
+# from its start to find its place.
 STEP = 100_000
 LEASE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mailing:
-    """Whether everybody is written to, and in which words; empty ones: the portal's own."""
+    """Whether recipients are mailed, and the text; empty fields mean the default."""
 
     mailed: bool = False
     language: str = "en"
@@ -63,9 +64,9 @@ def receive(
     mailing: Mailing | None = None,
     zone: str = "UTC",
 ) -> Batch:
-    """Keep a file of recipients; `read` reads it. `terms` are for rows that say nothing else.
+    """Store a file of recipients, to be read by `read`. `terms` are defaults for empty cells.
 
-    `zone` is that of times in the file. Raises `NotAllowed`, `BadInput`, `FileRefused`,
+    `zone` applies to times in the file. Raises `NotAllowed`, `BadInput`, `FileRefused`,
     `TooManyUploads`.
     """
     terms, mailing = invitations.checked(terms, by, now), mailing or Mailing()
@@ -95,7 +96,7 @@ def receive(
 
 
 def unread() -> list[UUID]:
-    """The imports that are not read to their end, oldest first."""
+    """The ids of the imports still being read, oldest first."""
     reading = sa.select(Batch.id).where(Batch.state == BatchState.READING)
     return list(db.session.scalars(reading.order_by(Batch.id)))
 
@@ -107,11 +108,11 @@ def read(
     at_most: int = STEP,
     limits: sandbox.Limits = tables.PATIENT,
 ) -> bool:
-    """Read the next rows of an import, about `at_most`; say whether anything was done.
+    """Read about `at_most` rows of an import; return whether there was anything to do.
 
-    Commits every `CHUNK` rows, and goes on where it, or whoever was killed, had come to. After the
-    last row the preview is there; a file that cannot be read is a batch that failed. What cannot be
-    read within `tables.HASTY` limits, or just now, is left to the worker.
+    Commits every `CHUNK` rows and continues where the last call, even a killed one, left off. After
+    the last row the preview opens; if the file cannot be read, the batch is marked as failed. Files
+    beyond the `tables.HASTY` limits, or met while decoders are busy, are left to the worker.
     """
     batch = _lease(id, clock())
     if batch is None:
@@ -160,7 +161,7 @@ def _lease(id: UUID, now: datetime) -> Batch | None:
 
 @contextmanager
 def _spooled(id: UUID) -> Iterator[IO[bytes]]:
-    """The file, put together again on disk."""
+    """The file, reassembled on disk."""
     numbers = sa.select(BatchUpload.number).where(BatchUpload.batch_id == id)
     with tempfile.TemporaryFile() as file:
         for number in db.session.scalars(numbers.order_by(BatchUpload.number)).all():
@@ -172,7 +173,7 @@ def _spooled(id: UUID) -> Iterator[IO[bytes]]:
 def _stage_next(
     batch: Batch, rows: Iterable[Row], clock: Callable[[], datetime], at_most: int
 ) -> bool:
-    """Stage up to `at_most` rows; say whether they were the last."""
+    """Stage up to `at_most` rows; return whether they were the last."""
     terms = parsing.Terms(
         label=batch.label,
         max_uses=batch.max_uses,
@@ -199,7 +200,7 @@ def _counted(rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def _stage(batch: Batch, chunk: list[Draft], now: datetime) -> bool:
-    """Keep these rows, unless somebody else reads the file by now, or it was discarded."""
+    """Store these rows, unless the import was discarded or somebody else has taken over."""
     kept = db.session.scalars(
         sa.update(Batch)
         .where(

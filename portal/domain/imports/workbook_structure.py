@@ -1,8 +1,8 @@
-"""Holds a workbook (a ZIP of XML) to its limits before a reader sees it, whichever reader that is.
+"""Enforces limits on a workbook (a ZIP of XML) before any reader opens it.
 
-Nothing that the file says of itself is believed: the directory is measured by its end record before
-`zipfile` builds an object for each entry, bytes and tags are counted while inflating, and all XML
-is scanned for its depth. (APPNOTE.TXT 6.3.10, 4.3; ECMA-376, part 2.)
+Nothing the file says about itself is trusted: the directory is measured by its end record before
+`zipfile` builds an object per entry, bytes and tags are counted while inflating, and all XML is
+scanned for its depth. (APPNOTE.TXT 6.3.10, 4.3; ECMA-376, part 2.)
 """
 
 import struct
@@ -14,10 +14,10 @@ from portal.domain.errors import FileRefused
 
 MOST_ENTRIES = 2_000
 LARGEST_DIRECTORY = 1024 * 1024  # bytes
-LARGEST_UNPACKED = 100 * 1024 * 1024  # bytes, of all entries together
-DEEPEST = 32  # elements within each other
-MOST_TAGS = 10_000_000  # of all entries together; an element has one or two
-LONGEST_TOKEN = 1024 * 1024  # bytes: a tag or comment, which the parser holds as a whole
+LARGEST_UNPACKED = 100 * 1024 * 1024  # bytes, all entries together
+DEEPEST = 32  # nested elements
+MOST_TAGS = 10_000_000  # all entries together; an element has one or two
+LONGEST_TOKEN = 1024 * 1024  # bytes: a tag or comment, which the parser holds in memory
 PIECE = 64 * 1024  # bytes
 
 _END = struct.Struct("<4s4H2LH")
@@ -28,7 +28,7 @@ _ENCRYPTED = 1
 
 
 def examine(file: IO[bytes]) -> None:
-    """Raise `FileRefused` if a workbook is beyond a limit, and as `zipfile` and expat do."""
+    """Raise `FileRefused` for a workbook over a limit, and as `zipfile` and expat do."""
     directory, entries = _directory(file)
     with ZipFile(file) as archive:
         members = archive.infolist()
@@ -42,19 +42,19 @@ def examine(file: IO[bytes]) -> None:
 
 
 def strange() -> FileRefused:
-    """A file that no spreadsheet program writes."""
+    """The error for a file no spreadsheet program would write."""
     return FileRefused("This workbook is packed strangely. Save it again, or as CSV.")
 
 
 def too_large() -> FileRefused:
-    """A file whose content is beyond a limit."""
+    """The error for content over a limit."""
     return FileRefused("This workbook is too large. Save it as CSV.")
 
 
 def _directory(file: IO[bytes]) -> tuple[int, int]:
-    """Where the directory begins, and its entries, by the record that `zipfile` goes by.
+    """The directory's position and number of entries, by the end record `zipfile` uses.
 
-    Only one that ends the file, without a comment, is unambiguous.
+    Only a record at the very end, without a comment, is unambiguous.
     """
     end = file.seek(0, 2) - _END.size
     if end < 0:
@@ -81,7 +81,7 @@ def _directory(file: IO[bytes]) -> tuple[int, int]:
 
 
 def _require_apart(members: list[ZipInfo], directory: int) -> None:
-    """Every entry has a name and bytes of its own, before the directory."""
+    """Require that entries have distinct names and do not overlap each other or the directory."""
     if len({member.filename for member in members}) < len(members):
         raise strange()
     free = 0
@@ -105,7 +105,7 @@ class _Budget:
         self._unpacked, self._tags, self._depth = 0, 0, 0
 
     def measure(self, archive: ZipFile, member: ZipInfo) -> None:
-        """Count what an entry holds: much cheaper than to parse it."""
+        """Count an entry's bytes and tags, which is much cheaper than parsing it."""
         with archive.open(member) as part:
             while piece := part.read(PIECE):
                 self._unpacked += len(piece)
@@ -114,13 +114,13 @@ class _Budget:
                     raise too_large()
 
     def scan(self, archive: ZipFile, member: ZipInfo) -> None:
-        """Scan an entry as far as it is XML: its name says nothing."""
+        """Scan an entry as far as it is XML, whatever its name."""
         parser, parsed = self._parser(), 0
         with archive.open(member) as part:
             while piece := part.read(PIECE):
                 try:
                     parser.Parse(piece)
-                except expat.ExpatError:  # a picture, for instance: no reader gets further
+                except expat.ExpatError:  # a picture, for instance; no reader gets further
                     return
                 parsed += len(piece)
                 if parsed - parser.CurrentByteIndex > LONGEST_TOKEN:

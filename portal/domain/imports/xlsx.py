@@ -1,8 +1,8 @@
-"""The first sheet of an XLSX workbook (ECMA-376), row by row.
+"""Reads the first sheet of an XLSX workbook (ECMA-376), row by row.
 
-Of our own, since what comes is from outside: readers that build trees hold a whole row, however
-many million cells it has, and every shared string. Here those lie on disk. How deep, how much and
-how long it may all be is up to `workbook_structure`.
+Written here because files come from outside: readers that build trees hold a whole row in memory,
+however many million cells it has, and every shared string. Here strings are kept on disk. Depth and
+size limits are enforced by `workbook_structure`.
 """
 
 import re
@@ -21,8 +21,8 @@ from portal.domain.imports import workbook_structure
 from portal.domain.imports.xml_scanner import Attributes, Scanner
 
 MOST_COLUMNS = 100
-MOST_ROWS = 1_048_576  # as many as a sheet can have
-LONGEST_TEXT = 2_000  # characters; the rest of a longer cell is dropped
+MOST_ROWS = 1_048_576  # a sheet's maximum
+LONGEST_TEXT = 2_000  # characters; longer cells are cut
 DATE_FORMATS = {*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)}
 
 _NOT_A_PART_OF_DATES = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]|_.')
@@ -31,7 +31,7 @@ Cell = str | datetime
 
 
 class _Texts:
-    """Texts in their order, on disk; in memory is where each of them ends."""
+    """Texts in order, on disk; only their end offsets are in memory."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -48,13 +48,13 @@ class _Texts:
         return self._file.read(end - begin).decode()
 
     def append(self, text: str) -> None:
-        """Add a text; none after the first one was read."""
+        """Add a text; not after the first one was read."""
         self._ends.append(self._ends[-1] + self._file.write(text.encode()))
 
 
 @dataclass(frozen=True)
 class _Workbook:
-    """What the parts of a workbook beside its sheet say."""
+    """What the workbook's other parts say."""
 
     sheet: str
     strings: _Texts
@@ -63,7 +63,7 @@ class _Workbook:
 
 
 def rows(file: IO[bytes]) -> Iterator[tuple[int, list[Cell]]]:
-    """Each row's number, and its cells. Raises `FileRefused`, at any row."""
+    """Each row's number and cells. Raises `FileRefused`, at any row."""
     try:
         workbook_structure.examine(file)
         with ZipFile(file) as archive, TemporaryFile() as aside:
@@ -93,7 +93,7 @@ def _opened(archive: ZipFile, texts: _Texts) -> _Workbook:
 
 
 class _Book(Scanner):
-    """xl/workbook.xml: the sheets in their order, and the day that is counted from."""
+    """xl/workbook.xml: the sheets in order, and the epoch of dates."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class _Links(Scanner):
 
 
 class _Styles(Scanner):
-    """xl/styles.xml: which styles show a number as a date."""
+    """xl/styles.xml: which styles format a number as a date."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class _Styles(Scanner):
 
 
 class _Strings(Scanner):
-    """xl/sharedStrings.xml: texts that cells name by their number."""
+    """xl/sharedStrings.xml: texts that cells refer to by index."""
 
     def __init__(self, found: _Texts) -> None:
         super().__init__(text_of=("t",), but_within="rPh", longest=LONGEST_TEXT)
@@ -171,7 +171,7 @@ class _Current:
 
 
 class _Sheet(Scanner):
-    """A worksheet. `rows` are those found since they were taken last."""
+    """A worksheet. `rows` are those parsed since they were last taken."""
 
     def __init__(self, workbook: _Workbook) -> None:
         super().__init__(text_of=("v", "t"), but_within="rPh", longest=LONGEST_TEXT)
@@ -214,7 +214,7 @@ class _Sheet(Scanner):
 
 
 def _column(where: str) -> int:
-    """0 for A1, 26 for AA1; out of reach for what no sheet has."""
+    """0 for A1, 26 for AA1; out of range for a column no sheet has."""
     letters = where.rstrip("0123456789")
     if not 1 <= len(letters) <= 3:
         return MOST_COLUMNS

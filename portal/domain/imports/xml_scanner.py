@@ -1,4 +1,4 @@
-"""XML from outside, piece by piece: nothing is built, nothing fetched."""
+"""A streaming scanner for untrusted XML: it builds no tree and fetches nothing."""
 
 from collections.abc import Container, Iterator
 from xml.parsers import expat
@@ -10,9 +10,9 @@ Attributes = dict[str, str]
 
 
 class Scanner:
-    """Reads one part of an archive; a child says what each element means to it.
+    """Reads one part of an archive; subclasses interpret the elements.
 
-    Names come without their namespaces. The text of the elements `text_of` is kept, up to
+    Names are stripped of namespaces. The text of elements in `text_of` is collected, up to
     `longest` characters, until it is taken.
     """
 
@@ -27,25 +27,25 @@ class Scanner:
         self._parser.EndElementHandler = self._end
 
     def start(self, name: str, attributes: Attributes) -> None:
-        """An element begins."""
+        """Called for each opening tag."""
 
     def end(self, name: str) -> None:
-        """An element ends."""
+        """Called for each closing tag."""
 
     def take_text(self) -> str:
-        """The text since it was taken last."""
+        """The text collected since the last call."""
         text = "".join(self._kept)
         self._kept.clear()
         self._length = 0
         return text
 
     def read(self, archive: ZipFile, name: str) -> None:
-        """Scan all of a part. Raises whatever `zipfile` and expat raise."""
+        """Scan a whole part. Raises whatever `zipfile` and expat raise."""
         for _ in self.scan(archive, name):
             pass
 
     def scan(self, archive: ZipFile, name: str) -> Iterator[None]:
-        """Scan a part, stopping after each piece."""
+        """Scan a part, yielding after each piece."""
         with archive.open(name) as part:
             while piece := part.read(PIECE):
                 self._parser.Parse(piece)
