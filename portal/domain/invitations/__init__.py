@@ -1,1 +1,1 @@
-"""Codes, and the invitations behind them: issued, looked up, redeemed, listed."""
+"""Invitations: codes, issuing, lookup, redemption, listing."""

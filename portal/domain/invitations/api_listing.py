@@ -1,4 +1,4 @@
-"""One's own invitations as programs list them: newest first, without the ORM."""
+"""The API listing: an account's own invitations, newest first, without the ORM."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -16,14 +16,14 @@ from portal.domain.invitations.listing import Query
 from portal.extensions import db
 from portal.models import Account, Invitation, Role
 
-# An invitation as its issuer's programs are told of it: its id, its code (masked if the role it
-# gives is above the issuer's own by now), when it was made, when it ends (or None), its status. All
-# as text, times by RFC 3339; a bare tuple, for there are many.
+# One invitation: id, code (masked if its role is above the issuer's current one), when it was
+# issued, when it expires (or None), status. All text, times in RFC 3339; a bare tuple, for there
+# are many.
 Listed = tuple[str, str, str, str | None, str]
 
 
 class Listing(NamedTuple):
-    """Up to `query.size` invitations, how many there are in all, and the cursor behind them."""
+    """Up to `query.size` invitations, the total, and the cursor of the next page."""
 
     rows: list[Listed]
     total: int
@@ -31,9 +31,9 @@ class Listing(NamedTuple):
 
 
 def page(query: Query, *, by: Account, now: datetime, number: int | None = None) -> Listing:
-    """One's own invitations, newest first, for programs: page `number` (from 1), or by cursor.
+    """An account's own invitations, newest first: page `number` (from 1), or by cursor.
 
-    Page numbers count rows off, as some clients want it. Raises as `find` does.
+    Page numbers use OFFSET, because some clients need them. Raises as `listing.find` does.
     """
     criteria = listing.criteria_of(query, now)
     backwards, position = listing.read_cursor(query)
@@ -44,7 +44,7 @@ def page(query: Query, *, by: Account, now: datetime, number: int | None = None)
         statement = _own(criteria, query.size, backwards, position is not None, roles)
         skipped = ((number or 1) - 1) * query.size
         found = db.session.execute(statement.offset(skipped), values).all()
-    else:  # what programs ask for most
+    else:  # the most common request
         found = hot.rows(_all_own(query.size, backwards, position is not None, roles), values)
     total = _count(criteria, by) if criteria else _issued(by, found)
     shown, _, has_next = listing.page_of(query, list(found), backwards, position)
@@ -56,7 +56,7 @@ def page(query: Query, *, by: Account, now: datetime, number: int | None = None)
 
 
 def listed(invitation: Invitation, *, now: datetime) -> Listed:
-    """An invitation as its owner's programs are told of it."""
+    """An invitation in the form of the API listing."""
     end = invitation.expires_at
     return (
         str(invitation.id),
@@ -68,7 +68,7 @@ def listed(invitation: Invitation, *, now: datetime) -> Listed:
 
 
 def _told(rows: Sequence[Sequence[Any]]) -> list[Listed]:
-    """Column by column: what has to be done fifty times over takes no call for each row."""
+    """Converts column by column, to save a call per row."""
     if not rows:
         return []
     ids, sealed, begun, ends, statuses, _ = zip(*rows, strict=True)
@@ -77,7 +77,7 @@ def _told(rows: Sequence[Sequence[Any]]) -> list[Listed]:
 
 
 def _codes(sealed: Sequence[bytes | None], rows: Iterable[bytes]) -> list[str]:
-    """The codes as people read them; masked where no seal was handed out."""
+    """The codes in display form; masked where there is no seal."""
     pairs = [(box, row) for box, row in zip(sealed, rows, strict=True) if box]
     shown = codes.unseal_all(pairs)
     if len(shown) == len(sealed):
@@ -87,7 +87,7 @@ def _codes(sealed: Sequence[bytes | None], rows: Iterable[bytes]) -> list[str]:
 
 
 def _ends(texts: Sequence[str]) -> Sequence[str | None]:
-    """As `wire_times`; some invitations have no end."""
+    """`wire_times`, allowing for invitations that do not expire."""
     if None not in texts:
         return wire_times(texts)
     written = iter(wire_times([text for text in texts if text]))
@@ -95,7 +95,7 @@ def _ends(texts: Sequence[str]) -> Sequence[str | None]:
 
 
 def _issued(by: Account, found: Sequence[Sequence[Any]]) -> int:
-    """How many there are without filters: the last column of each row, where there is one."""
+    """The total without filters, taken from the rows' last column if there are rows."""
     return by.invitations_issued + found[0][-1] if found else issued_counter.issued(by.id)
 
 
@@ -110,11 +110,11 @@ def _own(
     from_place: bool,
     grantable: tuple[Role, ...],
 ) -> sa.Select[Any]:
-    """One's own invitations; with one more than a page holds, which says whether there is another.
+    """One page of an account's own invitations, plus one row that tells if there are more.
 
-    A row is an id, a sealed code (None if it gives a role that is not `grantable`), a beginning and
-    an end, a status, and the same in each row: what `totals.one_by_one` says. The parameters:
-    `owner`, `moment`, and the `place` to go on from.
+    A row holds an id, a sealed code (None unless its role is `grantable`), when it was issued, when
+    it expires, its status and, the same in every row, `issued_counter.one_by_one`. Parameters:
+    `owner`, `moment`, and `place`, the id to continue from.
     """
     row, owner = Invitation.id, sa.bindparam("owner", type_=Invitation.created_by_id.type)
     place = sa.bindparam("place", type_=row.type)
@@ -131,7 +131,7 @@ def _own(
         sa.select(*columns)
         .where(Invitation.created_by_id == owner, *criteria, *beyond)
         .order_by(row.asc() if backwards else row.desc())
-        # Not a parameter: Postgres would plan for a tenth of the table.
+        # Inlined: with a parameter, Postgres would plan for a tenth of the table.
         .limit(sa.literal_column(str(size + 1), sa.Integer))
     )
 
@@ -142,7 +142,7 @@ def _sealed(grantable: tuple[Role, ...]) -> sa.ColumnElement[Any]:
     return sa.case((Invitation.grants_one_of(grantable), Invitation.sealed))
 
 
-@cache  # sizes are few: clients may ask for a hundred at most
+@cache  # few sizes: at most a hundred
 def _all_own(
     size: int, backwards: bool, from_place: bool, grantable: tuple[Role, ...]
 ) -> Statement:

@@ -1,8 +1,9 @@
-"""Codes: their alphabet, canonical form and check symbol; their digest and their seal.
+"""Codes: alphabet, canonical form and check symbol; digests and seals.
 
-A code of ours is twelve characters of Crockford's base 32 (https://www.crockford.com/base32.html):
-eleven random ones (55 bits) and a check symbol. The symbol is that of a Reed-Solomon code over
-GF(32), so that every wrong character and every swap of two characters is noticed.
+A generated code is twelve characters of Crockford's base 32
+(https://www.crockford.com/base32.html): eleven random ones (55 bits) and a check symbol. The symbol
+is that of a Reed-Solomon code over GF(32), so any single wrong character and any swap of two
+characters is detected.
 """
 
 import re
@@ -24,14 +25,14 @@ LENGTH = 12
 SHORTEST_OWN, LONGEST_OWN = 6, 32
 LONGEST_INPUT = 100
 NONCE_BYTES = 12
-MASKED = "****-****-****"  # stands where a code is withheld
+MASKED = "****-****-****"  # shown where a code is withheld
 
 _VALUES = {symbol: value for value, symbol in enumerate(ALPHABET)}
 _SYMBOLS, _GROUPS = ALPHABET.encode(), Struct("4s 4s 4s")
 _LEFT_OUT = re.compile(r"[^\w.+!]")  # \w: letters and digits of every script, and _
 _LOOKALIKES = str.maketrans("OIL", "011")
 _LOOKALIKES_OF = {"0": "O", "1": "IL"}
-_BETWEEN = r"(?:%[0-9A-F]{2}|[^\w.+!])*"  # the symbols of a code, in a URL as well
+_BETWEEN = r"(?:%[0-9A-F]{2}|[^\w.+!])*"  # separators between a code's symbols, also in a URL
 _GENERATOR = 0b100101  # x^5 + x^2 + 1, primitive over GF(2)
 
 
@@ -53,7 +54,7 @@ def check_symbol(body: str) -> str:
 
 
 def canonical(text: str) -> str:
-    """What was meant by what was typed: no case, spaces, dashes, or look-alikes; "" if too long."""
+    """The canonical form of typed text: no case, spaces, dashes or look-alikes; "" if too long."""
     if len(text) > LONGEST_INPUT:
         return ""
     upper = unicodedata.normalize("NFKC", text).upper()
@@ -61,14 +62,14 @@ def canonical(text: str) -> str:
 
 
 def has_our_form(code: str) -> bool:
-    """Whether a canonical code could have been drawn here, its check symbol left aside."""
+    """Whether a canonical code has the form of a generated one, apart from the check symbol."""
     return len(code) == LENGTH and not code.strip(ALPHABET)
 
 
 def require_complete(text: str) -> None:
-    """Raise `CodeIncomplete` or `CodeMistyped` unless `text` is a whole code with a right symbol.
+    """Raise `CodeIncomplete` or `CodeMistyped` unless `text` is a complete code.
 
-    Only such a text is worth a look-up while somebody is still typing.
+    While somebody is typing, only complete codes are worth a lookup.
     """
     code = canonical(text)
     if not has_our_form(code):
@@ -78,7 +79,7 @@ def require_complete(text: str) -> None:
 
 
 def require_suitable(code: str) -> None:
-    """Raise `UnsuitableCode` unless staff may choose `code` (as they typed it) for themselves."""
+    """Raise `UnsuitableCode` unless `code`, as typed, may serve as a custom code."""
     form = canonical(code)
     if len(code) > LONGEST_OWN or not SHORTEST_OWN <= len(form) <= LONGEST_OWN:
         raise UnsuitableCode(
@@ -91,19 +92,19 @@ def require_suitable(code: str) -> None:
 
 
 def is_guessable(code: str) -> bool:
-    """Whether a code of one's own would fall to a patient guesser (under a thousand million)."""
+    """Whether a custom code is too easy to guess (zxcvbn: under a thousand million guesses)."""
     from zxcvbn import zxcvbn  # noqa: PLC0415 - its word lists take long to load
 
     return bool(zxcvbn(code.lower())["guesses"] < 1e9)
 
 
 def grouped(code: str) -> str:
-    """The code as people read it: ours in groups of four, any other as it was chosen."""
+    """The code in display form: generated ones in groups of four, custom ones unchanged."""
     return f"{code[:4]}-{code[4:8]}-{code[8:]}" if has_our_form(code) else code
 
 
 def _all_grouped(codes: Sequence[bytes]) -> list[str]:
-    """`grouped`, of a page; where all are ours, they are taken apart together."""
+    """`grouped` for a whole page, faster if all are generated."""
     whole = b"".join(codes)
     if {len(code) for code in codes} == {LENGTH} and not whole.translate(None, _SYMBOLS):
         return [b"-".join(parts).decode() for parts in _GROUPS.iter_unpack(whole)]
@@ -111,7 +112,7 @@ def _all_grouped(codes: Sequence[bytes]) -> list[str]:
 
 
 def masked(text: str, code: str) -> str:
-    """`text` with `code` masked wherever it stands, however it is spaced, cased or quoted."""
+    """`text` with every occurrence of `code` masked, however spaced, cased or quoted."""
     form = canonical(code)
     written = _BETWEEN.join(
         f"[{re.escape(symbol)}{_LOOKALIKES_OF.get(symbol, '')}]" for symbol in form
@@ -120,17 +121,17 @@ def masked(text: str, code: str) -> str:
 
 
 def hint(code: str) -> str:
-    """The last four characters: enough to tell codes apart, too few to use one."""
+    """The last four characters: enough to tell codes apart, too few to redeem one."""
     return canonical(code)[-4:]
 
 
 def lookup(code: str) -> bytes:
-    """The digest (32 bytes) by which a code is found; without the key it tells nothing."""
+    """The keyed digest (32 bytes) by which a code is found; useless without the key."""
     return keys.mac("invitation lookup", canonical(code).encode())
 
 
 def lookups(code: str) -> list[bytes]:
-    """The digests a code may be stored under: by the key in use, and by those it replaced."""
+    """The digests a code may be stored under: by the current key and by those it replaced."""
     return keys.macs("invitation lookup", canonical(code).encode())
 
 
@@ -141,17 +142,17 @@ def seal(code: str, row: UUID) -> bytes:
 
 
 def unseal(sealed: bytes, row: UUID) -> str:
-    """The code again, by the key in use or one it replaced; raises `InvalidTag` if none fits."""
+    """The code, by the current key or one it replaced; raises `InvalidTag` if none fits."""
     return _unsealed(sealed, row.bytes, _ciphers())
 
 
 def unseal_all(sealed: Iterable[tuple[bytes, bytes]]) -> list[str]:
-    """A page of seals, each with the 16 bytes of its row, as people read the codes."""
+    """The codes in display form of a page of seals, each with its row's 16 bytes."""
     ciphers, pairs = _ciphers(), list(sealed)
     unseal = ciphers[0].decrypt
     try:
         opened = [unseal(box[:NONCE_BYTES], box[NONCE_BYTES:], row) for box, row in pairs]
-    except InvalidTag:  # one at least is of a key that was replaced
+    except InvalidTag:  # some are under a replaced key
         opened = [_unsealed(box, row, ciphers).encode() for box, row in pairs]
     return _all_grouped(opened)
 

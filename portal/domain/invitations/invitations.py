@@ -1,6 +1,7 @@
-"""Invitations as staff see them: issue, reveal, revoke, extend. Each verb commits once, last.
+"""Invitations as managed by staff: issue, reveal, revoke, extend. Each verb commits once, last.
 
-What invitees do with them is in `redemptions.py`; who may look at what, in `history.py`.
+What invitees do is in `redemptions.py`, search in `listing.py`, who may do what in
+`permissions.py`.
 """
 
 from collections.abc import Collection
@@ -37,7 +38,7 @@ NEW = timedelta(minutes=15)
 
 
 class Terms(NamedTuple):
-    """What an invitation is good for.
+    """The terms of an invitation.
 
     `max_uses` None: any number of devices; `recipient`: an e-mail address, or `@domain`.
     """
@@ -54,7 +55,7 @@ class Terms(NamedTuple):
 
 @dataclass(frozen=True)
 class Once:
-    """A program's `Idempotency-Key`, and what it asked for with it."""
+    """An `Idempotency-Key` and the request it was sent with."""
 
     key: str
     request: str
@@ -72,11 +73,9 @@ def issue(
     message: str = "",
     once: Once | None = None,
 ) -> Invitation:
-    """Issue one invitation, with a drawn code or one's own; `mailed` to its recipient.
-
-    `subject` and `message` are the issuer's own words for the mail, with named fields.
-
-    With `once`, a repeated request is answered with the invitation it was answered with before.
+    """Issue one invitation with a generated or custom code; `mailed`, it goes to its recipient.
+    `subject` and `message` are the issuer's text for the mail, with named fields. With `once`, a
+    repeated request returns the invitation issued the first time.
 
     Raises `NotAllowed`, `BadInput` (it would never be open), `UnsuitableCode`, `CodeTaken`,
     `KeyReused`.
@@ -97,7 +96,7 @@ def issue(
             if mailed:
                 _queue_mail(invitation, subject, message, now)
             db.session.commit()
-        else:  # nothing else takes part in the transaction
+        else:  # nothing else is in the transaction
             hot.rows(_ISSUE, values)
     except IntegrityError as error:
         db.session.rollback()
@@ -109,7 +108,7 @@ def issue(
 
 
 def reveal(invitation: Invitation, *, by: Account, origin: Origin, now: datetime) -> str:
-    """The code again; audited. Raises what `reach.require_may_act` raises."""
+    """The code; audited. Raises as `permissions.require_may_act` does."""
     permissions.require_may_act(invitation, by=by)
     audit.record(
         "invitation.code_shown", now=now, origin=origin, actor=by.id, subject=invitation.id
@@ -119,9 +118,9 @@ def reveal(invitation: Invitation, *, by: Account, origin: Origin, now: datetime
 
 
 def new_code(invitation: Invitation, *, by: Account, now: datetime) -> str:
-    """The code, for whoever has just issued it; later it has to be revealed. Raises `NotAllowed`.
+    """The code of an invitation just issued, for its issuer. Raises `NotAllowed`.
 
-    That it was issued is in the audit log; that its issuer sees it once more is not.
+    Not audited, since issuing was; later it takes `reveal`.
     """
     is_new = now - invitation.created_at < NEW
     if not is_new or invitation.created_by_id != by.id or not invitation.is_within_reach_of(by):
@@ -130,7 +129,7 @@ def new_code(invitation: Invitation, *, by: Account, now: datetime) -> str:
 
 
 def code_of(invitation: Invitation) -> str:
-    """The code as people read it. The caller answers for who sees it."""
+    """The code in display form. The caller is responsible for who sees it."""
     return codes.grouped(codes.unseal(invitation.sealed, invitation.id))
 
 
@@ -142,9 +141,9 @@ def revoke(
     now: datetime,
     end_sessions: bool = False,
 ) -> int:
-    """Revoke for good; return how many sessions were ended. Revoking twice changes nothing.
+    """Revoke for good; return how many sessions ended. Revoking twice changes nothing.
 
-    Raises what `reach.require_may_act` raises.
+    Raises as `permissions.require_may_act` does.
     """
     permissions.require_may_act(invitation, by=by)
     revoked = db.session.execute(
@@ -175,9 +174,9 @@ def extend(
     origin: Origin,
     now: datetime,
 ) -> Invitation:
-    """Let it run until `expires_at` (None: for ever); return it as it is then.
+    """Set the expiry (None: never); return the updated invitation.
 
-    Raises what `reach.require_may_act` raises, `InvitationRevoked`, `BadInput`.
+    Raises as `permissions.require_may_act` does, `InvitationRevoked`, `BadInput`.
     """
     permissions.require_may_act(invitation, by=by)
     if expires_at is not None and expires_at <= max(now, invitation.starts_at or now):
@@ -203,7 +202,7 @@ def extend(
 
 
 def count_staff_codes(issuer: Account, *, now: datetime) -> int:
-    """How many of their codes are open and give a role: `withdraw` revokes some or all of them."""
+    """How many open staff codes `issuer` has issued; `withdraw` revokes some or all of them."""
     giving_roles = sa.select(sa.func.count()).where(*_open_beyond((), issuer, now))
     return db.session.scalar(giving_roles) or 0
 
@@ -211,9 +210,9 @@ def count_staff_codes(issuer: Account, *, now: datetime) -> int:
 def withdraw(
     issuer: Account, *, by: Account | None = None, origin: Origin = NOBODY, now: datetime
 ) -> int:
-    """Revoke the open codes that give a role `issuer` may not give any more; return how many.
+    """Revoke the open codes whose role `issuer` may no longer grant; return how many.
 
-    Takes part in the transaction of the verb that changed the issuer, each code with its own event.
+    Takes part in the transaction that changed the issuer; each code gets its own event.
     """
     withdrawn = db.session.scalars(
         sa.update(Invitation)
@@ -229,7 +228,7 @@ def withdraw(
 
 
 def get(id: UUID) -> Invitation:
-    """One invitation with who issued it; raises `NotFound`."""
+    """One invitation with its issuer; raises `NotFound`."""
     invitation = db.session.scalars(
         sa.select(Invitation).where(Invitation.id == id).options(joinedload(Invitation.created_by))
     ).first()
@@ -239,14 +238,14 @@ def get(id: UUID) -> Invitation:
 
 
 def get_within_reach(id: UUID, *, by: Account) -> Invitation:
-    """One that `by` may act on; raises `NotFound`, and what `reach.require_may_act` raises."""
+    """One that `by` may act on; raises `NotFound`, and as `permissions.require_may_act` does."""
     invitation = get(id)
     permissions.require_may_act(invitation, by=by)
     return invitation
 
 
 def checked(terms: Terms, by: Account, now: datetime) -> Terms:
-    """The terms as they are stored, if `by` may issue them and they can ever be open.
+    """The terms, normalised, if `by` may issue them and they can ever be open.
 
     Raises `NotAllowed`, `BadInput`.
     """
@@ -281,17 +280,17 @@ def _issuing(row: dict[str, Any], by: Account, origin: Origin, now: datetime) ->
 def _open_beyond(
     roles: Collection[Role], issuer: Account, now: datetime
 ) -> list[sa.ColumnElement[bool]]:
-    """The open codes of `issuer` that give a role which is none of these."""
+    """The issuer's open codes that grant a role other than these."""
     return [
         Invitation.created_by_id == issuer.id,
-        Invitation.grants_role.is_not(None),  # said, so that SQLite takes the index of these
+        Invitation.grants_role.is_not(None),  # redundant, so that SQLite uses the partial index
         sa.not_(Invitation.grants_one_of(roles)),
         Invitation.status_at(now).in_((Status.ACTIVE, Status.SCHEDULED)),
     ]
 
 
 def _require_free(own_code: str) -> None:
-    """A code under a replaced key has another digest, which the unique index cannot compare."""
+    """Look under replaced keys too, where digests differ and the unique index cannot tell."""
     codes.require_suitable(own_code)
     taken = sa.exists().where(Invitation.lookup.in_(codes.lookups(own_code)))
     if db.session.scalar(sa.select(taken)):

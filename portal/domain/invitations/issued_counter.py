@@ -1,8 +1,7 @@
-"""How many invitations an account has issued: counted as they are, for a million are many to count.
+"""Counts issued invitations per account, since counting a million rows takes long.
 
-Batches are counted in the account's own row. Single codes are counted in a few rows beside it, one
-of which is taken at random: were it one, whoever issues would wait for the one before, and for the
-disk.
+Batches are counted on the account's own row. Single invitations are counted on a few rows beside
+it, one picked at random: with one row, each issuer would wait for the last one's commit.
 """
 
 import random
@@ -16,7 +15,7 @@ from portal.models import Account, IssuedCount
 
 SLOTS = 16
 
-# Goes along with what issues an invitation; `of` are its parameters.
+# Runs along with the statement that issues an invitation; `of` returns its parameters.
 COUNT = (
     sa.text("""
     INSERT INTO issued_count AS counted (account_id, slot, issued) VALUES (:issuer, :slot, 1)
@@ -33,7 +32,7 @@ def of(issuer: Account) -> dict[str, Any]:
 
 
 def add(issuer: UUID, issued: int) -> None:
-    """Count many at once. Takes part in the caller's transaction."""
+    """Add a whole batch. Takes part in the caller's transaction."""
     counted = sa.update(Account).where(Account.id == issuer)
     db.session.execute(
         counted.values(invitations_issued=Account.invitations_issued + issued).execution_options(
@@ -43,7 +42,7 @@ def add(issuer: UUID, issued: int) -> None:
 
 
 def issued(issuer: UUID | None = None) -> int:
-    """How many there are in all, of one account or of all."""
+    """The total issued by one account, or by all."""
     many, slots = sa.select(_sum(Account.invitations_issued)), sa.select(_sum(IssuedCount.issued))
     if issuer:
         many, slots = (
@@ -55,7 +54,7 @@ def issued(issuer: UUID | None = None) -> int:
 
 
 def one_by_one(issuer: sa.BindParameter[UUID]) -> sa.ScalarSelect[int]:
-    """An expression for those that `COUNT` counted: beside `Account.invitations_issued`."""
+    """The part counted by `COUNT`, as an expression; the rest is `Account.invitations_issued`."""
     counted = sa.select(_sum(IssuedCount.issued)).where(IssuedCount.account_id == issuer)
     return counted.scalar_subquery()
 

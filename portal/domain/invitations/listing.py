@@ -1,7 +1,7 @@
-"""What became of the invitations: search, sort, and pages of them.
+"""The invitation listing: search, sorting and pagination.
 
-Pages are keyset pages: a cursor names the last row seen, so that page ten thousand costs what the
-first one does.
+Pages are keyset pages: a cursor names the last row seen, so that page ten thousand costs no more
+than the first.
 """
 
 from collections.abc import Callable
@@ -48,9 +48,9 @@ SORTS = {
 
 
 class Query(NamedTuple):
-    """One view of the history; the web keeps all of it in the URL.
+    """Filters, sorting and position of a listing; the web pages keep them in the URL.
 
-    `since` and `until` are UTC days, both included. `cursor` is what a page gave out.
+    `since` and `until` are UTC days, both inclusive. `cursor` comes from the page before.
     """
 
     text: str = ""
@@ -67,7 +67,7 @@ class Query(NamedTuple):
 
 @dataclass(frozen=True)
 class Page:
-    """Up to `query.size` invitations, how many there are in all, and the cursors beside them."""
+    """Up to `query.size` invitations, the total, and the cursors of the pages on either side."""
 
     rows: list[Invitation]
     total: int
@@ -76,7 +76,7 @@ class Page:
 
 
 def find(query: Query, *, now: datetime) -> Page:
-    """One page of the invitations `query` asks for. Raises `BadInput` for a cursor not of ours."""
+    """One page of the invitations that match `query`. Raises `BadInput` for a forged cursor."""
     if query.sort not in SORTS:
         raise BadInput("There is no such column to sort by.")
     criteria = criteria_of(query, now)
@@ -84,7 +84,7 @@ def find(query: Query, *, now: datetime) -> Page:
     backwards, position = read_cursor(query)
     if position is not None:
         criteria = [*criteria, _beyond(query, position, backwards)]
-    # Nothing is looked for that was counted to be nowhere.
+    # No search if the count says there is nothing to find.
     found = _found(query, criteria, backwards) if total else []
     rows, has_previous, has_next = page_of(query, found, backwards, position)
     return Page(
@@ -98,9 +98,9 @@ def find(query: Query, *, now: datetime) -> Page:
 def _found(
     query: Query, criteria: list[sa.ColumnElement[bool]], backwards: bool
 ) -> list[tuple[Invitation, Any]]:
-    """One row more than a page holds, each with its key.
+    """One row more than fits on a page, each with its sort key.
 
-    Ids and keys alone are sorted: whole rows of a million invitations are many times as heavy.
+    Sorts ids and keys only, since whole rows of a million invitations are many times as large.
     """
     place = (
         sa.select(Invitation.id, SORTS[query.sort].key.label("key"))
@@ -119,7 +119,7 @@ def _found(
 
 
 def narrowed(statement: sa.Select[Any], query: Query, *, now: datetime) -> sa.Select[Any]:
-    """A statement about invitations held to all that `query` asks for, in its order."""
+    """The statement with the filters and the order of `query`."""
     if query.sort not in SORTS:
         raise BadInput("There is no such column to sort by.")
     return statement.where(*criteria_of(query, now)).order_by(*_order(query, backwards=False))
@@ -128,7 +128,7 @@ def narrowed(statement: sa.Select[Any], query: Query, *, now: datetime) -> sa.Se
 def page_of(
     query: Query, rows: list[Found], backwards: bool, position: object
 ) -> tuple[list[Found], bool, bool]:
-    """What belongs on the page, of one row more than that; whether there are rows on each side."""
+    """The page's rows, out of one more than fits; whether there are rows before and after."""
     more = len(rows) > query.size
     rows = rows[: query.size]
     if backwards:
@@ -139,23 +139,23 @@ def page_of(
 
 
 def _total(query: Query, criteria: list[sa.ColumnElement[bool]]) -> int:
-    """How many there are in all; without filters, from the counters that accounts keep."""
+    """The total; without filters it comes from the accounts' counters."""
     if query._replace(statuses=(), text="", since=None, until=None, batch=None) != query:
         return count(criteria)
     return issued_counter.issued(query.issued_by)
 
 
 def count(criteria: list[sa.ColumnElement[bool]]) -> int:
-    """How many invitations meet all of these."""
+    """How many invitations meet all criteria."""
     counted = sa.select(sa.func.count()).select_from(Invitation).where(*criteria)
     return int(db.session.scalars(counted).one())
 
 
 def criteria_of(query: Query, now: datetime) -> list[sa.ColumnElement[bool]]:
-    """What its filters ask of an invitation."""
+    """The filters of `query` as SQL criteria."""
     criteria: list[sa.ColumnElement[bool]] = []
     if query.text:
-        text = query.text.replace("\0", "\N{REPLACEMENT CHARACTER}")  # Postgres refuses NUL
+        text = query.text.replace("\0", "\N{REPLACEMENT CHARACTER}")  # Postgres rejects NUL
         criteria.append(
             sa.or_(
                 Invitation.label.icontains(text, autoescape=True),
@@ -209,13 +209,13 @@ def _cursor(
 def write_cursor(
     query: Query, direction: Literal["before", "after"], key: object, row: UUID
 ) -> str:
-    """What leads to the page beside that row, whose column to sort by says `key`."""
+    """The cursor of the page next to `row`, whose value in the sort column is `key`."""
     place = base64_encode(orjson.dumps([direction, key, row]))
     return _signer(*_keys(query)).sign(place).decode()
 
 
 def read_cursor(query: Query) -> tuple[bool, tuple[Any, UUID] | None]:
-    """Whether its cursor leads backwards, and from where; raises `BadInput` if it is not ours."""
+    """Whether the cursor leads backwards, and from where; raises `BadInput` if it is forged."""
     if not query.cursor:
         return False, None
     try:
@@ -227,18 +227,18 @@ def read_cursor(query: Query) -> tuple[bool, tuple[Any, UUID] | None]:
 
 
 def _keys(query: Query) -> tuple[bytes, ...]:
-    """Of one sort: a made-up position would have to be checked against every column."""
+    """Keys per sort column, so that a cursor cannot be used with another column."""
     return keys.derive_all(f"history cursor, {query.sort}")
 
 
 @lru_cache(maxsize=16)
 def _signer(*derived: bytes) -> Signer:
-    # A serializer would make a signer and derive its key anew, and try to compress, each time.
+    # Not a serializer, which would build a signer, derive its key and try to compress each time.
     return Signer(list(reversed(derived)), key_derivation="none", algorithm=_Mac())
 
 
 class _Mac(SigningAlgorithm):
-    """HMAC-SHA256; itsdangerous' own takes its key in anew for each signature."""
+    """HMAC-SHA256; itsdangerous' own sets its key up again for each signature."""
 
     def get_signature(self, key: bytes, value: bytes) -> bytes:
         """32 bytes."""

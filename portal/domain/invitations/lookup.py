@@ -1,4 +1,4 @@
-"""What a code offers to whoever has it: one look at it, in one statement."""
+"""Code lookup: everything to know about a code before redeeming it, in one statement."""
 
 from datetime import datetime
 from functools import cache
@@ -19,9 +19,9 @@ from portal.models import Invitation, Redemption, Role, Status
 
 
 class Offer(NamedTuple):
-    """As much of an invitation as is asked before it lets anybody in.
+    """What has to be known of an invitation before it is redeemed.
 
-    `row` is its id, as 32 hexadecimal digits; `status` is the word of a `Status`.
+    `row` is its id as 32 hex digits; `status` is the value of a `Status`.
     """
 
     row: str
@@ -40,11 +40,11 @@ class Offer(NamedTuple):
 
     @property
     def code(self) -> str:
-        """The code as people read it. The caller answers for who sees it."""
+        """The code in display form. The caller is responsible for who sees it."""
         return codes.unseal_all([(self.sealed, bytes.fromhex(self.row))])[0]
 
     def suits(self, email: str) -> bool:
-        """Whether `email` (normalised) is the address, or of the domain, it is bound to."""
+        """Whether `email` (normalised) matches the address or domain it is bound to."""
         if self.recipient is None:
             return True
         if self.recipient.startswith("@"):
@@ -52,7 +52,7 @@ class Offer(NamedTuple):
         return email == self.recipient
 
     def require_active(self) -> None:
-        """Raise the kind of `CodeRefused` that says why it lets nobody in, unless it does."""
+        """Raise the `CodeRefused` that says why it cannot be redeemed, unless it can."""
         match self.status:
             case Status.ACTIVE:
                 return
@@ -66,10 +66,10 @@ class Offer(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What a look at a code finds.
+    """The result of a code lookup.
 
-    The end of a wait (Unix seconds), if there is one; the redemption that let this device in
-    before; what the code offers, and None for a code that is unknown or was revoked.
+    The end of the lockout (Unix seconds), if there is one; this device's earlier redemption; and
+    the offer, None for a code that is unknown or revoked.
     """
 
     end_of_wait: float | None
@@ -78,7 +78,7 @@ class Look(NamedTuple):
 
 
 def look_up(code: str, *, origin: Origin, now: datetime, tx: Transaction | None = None) -> Look:
-    """A look at `code` from a device: in the transaction that reserved a try, or else by itself."""
+    """Look up `code` for a device, in the transaction that reserved an attempt or on its own."""
     digests = codes.lookups(code)
     kind = Kind.REDEEMING if tx else Kind.LOOKING_UP
     values = lockout.waiting(kind, origin, now=now)
@@ -93,7 +93,7 @@ def look_up(code: str, *, origin: Origin, now: datetime, tx: Transaction | None 
 
 @cache
 def _everything_about_a_code(secrets: int) -> Statement:
-    """All that a look asks, in one statement; with a digest for each of so many secrets."""
+    """The lookup as one statement, with one digest for each current or replaced key."""
     names = [f"lookup_{number}" for number in range(secrets)]
     digests = [sa.bindparam(name, type_=Invitation.lookup.type) for name in names]
     wait = sa.select(lockout.end_of_wait().label("end")).subquery()
@@ -105,7 +105,7 @@ def _everything_about_a_code(secrets: int) -> Statement:
     columns: list[Any] = [
         wait.c.end,
         Redemption.id,
-        # What an `Offer` is, in its order.
+        # The fields of an `Offer`, in order.
         plain_id(Invitation.id),
         Invitation.sealed,
         Invitation.status_at(sa.bindparam("now", type_=UTCDateTime)),

@@ -1,8 +1,8 @@
-"""Whose invitations somebody may act on: one rule, for one, for a batch, and for many chosen.
+"""Who may act on invitations: one rule for single ones, batches and selections.
 
-To act is to show, mail, extend, revoke, print or export the code. The rule itself is a question of
-the models (`Account.may_act_on`); every verb asks it here, before anything else. What it looks at
-never changes once an invitation is issued, so nothing can slip in between.
+To act is to show, mail, extend, revoke, print or export the code. The rule itself is
+`Account.may_act_on`; every verb checks it first. It depends only on what never changes once an
+invitation is issued, so the check cannot be outdated.
 """
 
 from collections.abc import Collection
@@ -16,7 +16,7 @@ from portal.models import Account, Batch, Invitation, Role
 
 
 def require_may_act(on: Invitation | Batch, *, by: Account) -> None:
-    """Raise `NotAllowed` if its role is above `by`, `NotFound` if it is of a colleague's batch."""
+    """Raise `NotAllowed` if its role is above `by`'s, `NotFound` if it is in another's batch."""
     if on.is_within_reach_of(by):
         return
     if not by.may(Role.ADMIN):
@@ -27,7 +27,7 @@ def require_may_act(on: Invitation | Batch, *, by: Account) -> None:
 
 
 def require_may_act_on_all(ids: Collection[UUID], *, by: Account) -> None:
-    """Raise `NotAllowed` if any of these invitations is beyond `by`: then nothing is done."""
+    """Raise `NotAllowed` if `by` may not act on all of these: then nothing is done."""
     if not by.may(Role.ADMIN):
         raise NotAllowed
     beyond = sa.select(sa.func.count()).where(

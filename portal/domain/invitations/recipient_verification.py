@@ -1,9 +1,8 @@
-"""How somebody shows that a bound invitation was made for them.
+"""Recipient verification: proof that a bound invitation was made for this person.
 
-A code may have been passed on, and anybody can type an address. Where mail can be sent, an address
-counts once it is proven: by the link that was mailed to it, by a code mailed to it now, or by the
-account that is signed in. With `RECIPIENT_PROOF=typed`, or without a mail server, typing it is
-enough.
+A code can be passed on, and anybody can type an address. Where mail can be sent, an address counts
+once it is proven: by the link in the invitation e-mail, by a code mailed to it now, or by the
+signed-in account. With `RECIPIENT_PROOF=typed`, or without a mail server, typing it is enough.
 """
 
 from base64 import urlsafe_b64encode
@@ -27,8 +26,7 @@ _LENGTH = 16  # bytes
 
 @dataclass(frozen=True)
 class Proof:
-    """What somebody shows beside an address: the code that was mailed to it just now, what the
-    link of an invitation mail carried, and the account that is signed in."""
+    """Proof of an address: a code just mailed to it, a link's token, the signed-in account."""
 
     code: str = ""
     link: str = ""
@@ -39,12 +37,12 @@ NOTHING = Proof()
 
 
 def of_link(invitation: UUID, recipient: str) -> str:
-    """What the link that is mailed to `recipient` carries beside the invitation's code."""
+    """The token that a link mailed to `recipient` carries beside the code."""
     return _of_link(invitation, recipient)[0]
 
 
 def proven_address(offer: Offer, proof: Proof) -> str | None:
-    """The address the invitation was made for, as the link or the account proves it, if it does."""
+    """The address that the link or the account proves to be the recipient's, if any."""
     if offer.recipient is None:
         return None
     if proof.link and _fits(proof.link, offer.id, offer.recipient):
@@ -58,11 +56,12 @@ def proven_address(offer: Offer, proof: Proof) -> str | None:
 def require(
     offer: Offer, email: str | None, proof: Proof, *, origin: Origin, now: datetime
 ) -> tuple[str | None, bool]:
-    """The address that opens the invitation, and whether it is proven; `email` was typed.
+    """The address that redeems the invitation, and whether it is proven; `email` was typed.
 
-    Takes part in the caller's transaction. Raises `RecipientRequired`, and by the setting
-    `WrongRecipient`, or `RecipientUnproven` and `VerificationRefused`. The last two are the same
-    whether or not the address suits, and the caller commits the misses of the last.
+    Takes part in the caller's transaction. Raises `RecipientRequired` and, depending on the
+    setting, `WrongRecipient`, or `RecipientUnproven` and `VerificationRefused`. The latter two
+    reveal nothing about whether the address matches; after the last one the caller commits the
+    counted miss.
     """
     if offer.recipient is None:
         return email, False
@@ -82,11 +81,11 @@ def require(
 
 
 def mail_code(unproven: RecipientUnproven, *, origin: Origin, now: datetime) -> None:
-    """Mail a code to the address that was typed, if the invitation was made for it. Commits.
+    """Mail a code to the typed address, if the invitation was made for it. Commits.
 
-    Raises `AskedTooOften` by the network address alone.
+    Raises `AskedTooOften`, counted by network address only.
     """
-    db.session.rollback()  # nothing of the try that was refused is to be kept
+    db.session.rollback()  # drop everything of the failed attempt
     verification.require_patience(origin, now=now)
     if unproven.suits:
         verification.send_to_recipient(unproven.invitation, unproven.email, now=now)
@@ -99,6 +98,6 @@ def _fits(proof: str, invitation: UUID, recipient: str) -> bool:
 
 
 def _of_link(invitation: UUID, recipient: str) -> list[str]:
-    """By each key: mails outlive a secret."""
+    """The token under each key, since mails outlive a secret."""
     macs = keys.macs(_PURPOSE, f"{invitation} {recipient}".encode())
     return [urlsafe_b64encode(mac[:_LENGTH]).rstrip(b"=").decode() for mac in macs]

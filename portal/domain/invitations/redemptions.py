@@ -1,9 +1,9 @@
-"""What invitees do with a code: check it, visit its link, redeem it.
+"""Redemption: what invitees do with a code — check it, visit its link, redeem it.
 
-A use is taken by one conditional UPDATE, together with a row in the ledger: whatever runs beside
-it, an invitation never admits more devices than it should. The device's attempt counter, locked by
-`attempts.reserve`, keeps two submits of one device apart; the ledger's unique key would refuse the
-second in any case.
+A use is taken by one conditional UPDATE together with a row in the ledger of redemptions, so an
+invitation never admits more devices than it should, whatever runs concurrently. The device's
+attempt counter, locked by `lockout.reserve`, serialises requests of one device; the ledger's unique
+key would reject the second anyway.
 """
 
 from collections.abc import Callable
@@ -55,9 +55,10 @@ Used = TypeVar("Used")
 
 
 def check(code: str, *, origin: Origin, now: datetime) -> Offer:
-    """What `code` would redeem now. It costs no try.
+    """What `code` would redeem now. It costs no attempt.
 
-    Raises `LockedOut`, or `CodeRefused` by its kind; an unknown code counts against the address.
+    Raises `LockedOut` and the subclasses of `CodeRefused`; an unknown code counts against the
+    address.
     """
     end, redemption, offer = lookup.look_up(code, origin=origin, now=now)
     lockout.require_over(end)
@@ -72,7 +73,7 @@ def check(code: str, *, origin: Origin, now: datetime) -> Offer:
 
 
 def visit(code: str, *, origin: Origin, now: datetime) -> Offer:
-    """`check`, by following a link; the first visit is remembered. Raises as `check` does."""
+    """`check` for a followed link; records the first visit. Raises as `check` does."""
     offer = check(code, origin=origin, now=now)
     if offer.opened_at is None:
         first = sa.and_(Invitation.id == offer.id, Invitation.opened_at.is_(None))
@@ -89,16 +90,17 @@ def redeem(
     email: str | None = None,
     proof: Proof = NOTHING,
 ) -> Redemption:
-    """Let a device in. The same device coming back is let in again and uses nothing up.
+    """Redeem a code on a device. A device that has redeemed it before takes no further use.
 
     An origin without a device takes a use each time.
 
-    Raises `LockedOut`; `CodeRefused` by its kind, with the tries left; and at no cost of a try
-    `RecipientRequired` (bound to an address, and `email` is missing), `RecipientUnproven` (a code
-    is mailed to it), `VerificationRefused` (of that code), `StaffInvitation`, and `InvalidEmail`.
+    Raises `LockedOut`; the subclasses of `CodeRefused`, with the attempts left; and at no cost of
+    an attempt `RecipientRequired` (bound to an address, and `email` is missing),
+    `RecipientUnproven` (a code is mailed to it), `VerificationRefused` (for that code),
+    `StaffInvitation`, and `InvalidEmail`.
     """
     try:
-        if proof.code:  # it takes the session to look that up
+        if proof.code:  # verifying it needs the session
             redemption = _redeem(code, SESSION, origin=origin, now=now, email=email, proof=proof)
             db.session.commit()
             return redemption
@@ -130,22 +132,22 @@ def admit(
 
 
 def require_known(code: str, *, origin: Origin, now: datetime) -> None:
-    """Have a code that is wrong cost its try, before anything costly is done for its sender.
+    """Charge an attempt for a wrong code before doing anything expensive for its sender.
 
-    Nothing is used up. Raises `LockedOut`, and `CodeRefused` for a code that nobody was given.
+    Redeems nothing. Raises `LockedOut`, and `CodeRefused` for an unknown code.
     """
     _try(code, lambda _offer, _before: None, origin, now, SESSION)
-    db.session.rollback()  # a code that is known costs no try here
+    db.session.rollback()  # a known code costs no attempt here
 
 
 def enlist(
     code: str, account: Account, *, origin: Origin, now: datetime, proof: Proof = NOTHING
 ) -> None:
-    """Add `account` to staff with the role its invitation grants, for which its e-mail is proven.
+    """Add `account` to staff with the role its invitation grants, checking who the recipient is.
 
-    Takes part in the caller's transaction. Raises `LockedOut`, `CodeRefused` by its kind (also for
-    a code that grants no role, and `InvitationWithdrawn` if its issuer may not grant that role any
-    more), and for a bound one as `redeem` does.
+    Takes part in the caller's transaction. Raises `LockedOut`, the subclasses of `CodeRefused`
+    (also for a code that grants no role, and `InvitationWithdrawn` if its issuer may no longer
+    grant it), and, for a bound one, as `redeem` does.
     """
 
     def use(offer: Offer, redemption: UUID | None) -> None:
@@ -157,7 +159,7 @@ def enlist(
             offer, account.email, proof, origin=origin, now=now
         )
         account.email_proof = EmailProof.MAIL if is_proven else None
-        # A refusal from here on must not leave the account behind: failures are committed.
+        # Failures are committed, and must not leave the account behind.
         with db.session.begin_nested():
             _add(account, offer.grants_role, offer)
             _use_for(account, offer.id, redemption, origin, now)
@@ -166,11 +168,12 @@ def enlist(
 
 
 def enlist_member(code: str, account: Account, *, origin: Origin, now: datetime) -> None:
-    """Add `account`, whose e-mail is still to be proven, with the role its invitation grants.
+    """Add `account`, whose e-mail is not proven yet, with the role its invitation grants.
 
-    A bound invitation waits for that proof and is used up by it (`complete`), where an address has
-    to be proven. A device that an invitation let in before uses nothing up, but makes one account
-    by it and no more. Takes part in the caller's transaction. Raises `LockedOut`, `CodeRefused`.
+    Where recipients have to be proven, a bound invitation waits for that and is redeemed by
+    `complete`. A device that redeemed the invitation before takes no further use, but can create
+    only one account with it. Takes part in the caller's transaction. Raises `LockedOut`,
+    `CodeRefused`.
     """
 
     def use(offer: Offer, redemption: UUID | None) -> None:
@@ -191,9 +194,10 @@ def enlist_member(code: str, account: Account, *, origin: Origin, now: datetime)
 
 
 def complete(account: Account, *, origin: Origin, now: datetime) -> None:
-    """Use up the bound invitation that waits for this account's e-mail, which is proven by now.
+    """Redeem the bound invitation waiting for this account's e-mail, which is now proven.
 
-    Takes part in the caller's transaction. Raises `CodeRefused` by its kind for one that is over.
+    Takes part in the caller's transaction. Raises the subclass of `CodeRefused` if it is no longer
+    valid.
     """
     pending = db.session.get(PendingRedemption, account.id)
     if pending is None:
@@ -219,7 +223,7 @@ def _redeem(
 
     def use(offer: Offer, redemption: UUID | None) -> Redemption:
         if redemption is not None:
-            # Either a revocation that runs beside us ends our session too, or we see it here.
+            # A concurrent revocation either ends our session too or is seen here.
             _require_not_over(_as_it_is(offer.id, tx, kept=True), now)
             return _redemption(redemption, tx)
         offer.require_active()
@@ -233,8 +237,8 @@ def _redeem(
 
 def _add(account: Account, role: Role, offer: Offer) -> None:
     account.role = role
-    # Whoever demotes or deactivates somebody waits for this number, or we for them: what the issuer
-    # may do is looked at behind that, and holds until this is committed.
+    # Drawing the serial takes the lock that changes of role and deactivations wait for. The
+    # issuer's role is checked after that, so it holds until the commit.
     account.serial = serials.draw()
     _require_still_granted(offer)
     db.session.add(account)
@@ -257,7 +261,7 @@ def _try(
     now: datetime,
     tx: Transaction,
 ) -> Used:
-    """Evaluate one try between its reservation and its outcome."""
+    """Check a code between reserving the attempt and counting its outcome."""
     lockout.reserve(origin, now=now, tx=tx)
     end, before, offer = lookup.look_up(code, origin=origin, now=now, tx=tx)
     lockout.require_over(end)
@@ -268,11 +272,11 @@ def _try(
         used = use(offer, before)
     except CodeRefused as refusal:
         _fail(refusal, origin, now, tx)
-    except VerificationRefused:  # a mailed code was wrong: that is counted, and is no try of ours
+    except VerificationRefused:  # a wrong mailed code is counted elsewhere, and costs no attempt
         lockout.give_back(origin, now=now, tx=tx)
         tx.commit()
         raise
-    except PortalError:  # not a wrong code: it costs no try
+    except PortalError:  # not a wrong code, so it costs no attempt
         tx.rollback()
         raise
     if before is not None:
@@ -295,7 +299,7 @@ def _fail(refusal: CodeRefused, origin: Origin, now: datetime, tx: Transaction) 
 
 
 def _as_it_is(id: UUID, tx: Transaction, *, kept: bool = False) -> Invitation:
-    """The invitation as the database has it by now; `kept`, nobody changes it meanwhile."""
+    """The invitation as committed by now; `kept` locks it against changes."""
     (row,) = tx.rows(_KEPT if kept else _NOW, {"id": id})
     return hot.entity(Invitation, dict(zip(Invitation.__table__.c.keys(), row, strict=True)))
 
@@ -329,7 +333,7 @@ def _take_a_use(
     row = {
         "id": admitted,
         "invitation_id": invitation,
-        # People without devices are let in one by one: the ledger takes each for somebody else.
+        # Without a device id, each redemption counts as a device of its own.
         "device": origin.device_digest or admitted.hex,
         "at": now,
         "address": origin.address,
@@ -350,7 +354,7 @@ def _take_a_use(
 
 
 def _sign_for(redemption: UUID, invitation: UUID, account: Account, now: datetime) -> Redemption:
-    """Write the account beside the redemption that let its device in."""
+    """Add the account to the redemption its device made before."""
     _require_not_over(_as_it_is(invitation, SESSION, kept=True), now)
     signed = db.session.execute(
         sa.update(Redemption)
@@ -379,7 +383,7 @@ _ADMIT = Statement(sa.insert(Redemption), along=[lockout.SUCCEED, audit.INSERT])
 
 
 def _explain(invitation: UUID, now: datetime, tx: Transaction) -> NoReturn:
-    """Say why a use that was there a moment ago is gone."""
+    """Raise the reason why a use that was available a moment ago is gone."""
     found = _as_it_is(invitation, tx)
     _require_not_over(found, now)
     raise InvitationUsed if found.status(now) is Status.USED else CodeRefused
@@ -394,7 +398,7 @@ def _require_not_over(invitation: Invitation, now: datetime) -> None:
 
 
 def _require_still_granted(offer: Offer) -> None:
-    """Raise `InvitationWithdrawn` if it gives a role that its issuer may not give any more."""
+    """Raise `InvitationWithdrawn` if it grants a role its issuer may no longer grant."""
     if offer.grants_role is not None:
         _require_issuer_may_grant(offer.id, offer.grants_role)
 

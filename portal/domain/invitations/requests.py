@@ -1,7 +1,6 @@
-"""Requests for an invitation: asked by people without a code, decided by staff.
+"""Requests for an invitation: made by people without a code, decided by staff.
 
-Whoever asks is told the same in every case: whether an address is invited, or has asked before, is
-nobody else's business.
+The response is always the same, so nobody learns whether an address is invited or has asked before.
 """
 
 from collections.abc import Sequence
@@ -31,10 +30,10 @@ _FOR_A_MAILBOX = RateLimitItemPerHour(3, namespace="requests for a mailbox")
 
 
 def ask(*, name: str, email: str, reason: str, origin: Origin, now: datetime) -> None:
-    """Put a request into the queue; whoever is invited already gets that invitation again.
+    """Queue a request; somebody already invited is sent that invitation again instead.
 
-    Raises `InvalidEmail`, and `AskedTooOften` by the network address alone: what is too much for
-    one mailbox is dropped without a word.
+    Raises `InvalidEmail`, and `AskedTooOften` by network address only: beyond the limit of a
+    mailbox, requests are silently dropped.
     """
     email = emails.normalise(email)
     counters = counting(now)
@@ -50,9 +49,9 @@ def ask(*, name: str, email: str, reason: str, origin: Origin, now: datetime) ->
 
 
 def approve(ids: Sequence[UUID], *, by: Account, origin: Origin, now: datetime) -> int:
-    """Issue a code to each of these that still waits, and mail it; say how many. One by one.
+    """Issue and mail an invitation for each of these still waiting; return how many.
 
-    Raises `NotAllowed`.
+    One transaction each. Raises `NotAllowed`.
     """
     invitations.require_may_change(by)
     approved = 0
@@ -60,14 +59,14 @@ def approve(ids: Sequence[UUID], *, by: Account, origin: Origin, now: datetime) 
         request = _decide(each, RequestState.APPROVED, by, now)
         if request is None:
             continue
-        # Its transaction holds the decision, too: no request is approved without its invitation.
+        # In one transaction with the decision: no request is approved without its invitation.
         invitations.issue(_terms(request, now), by=by, origin=origin, now=now, mailed=True)
         approved += 1
     return approved
 
 
 def decline(ids: Sequence[UUID], *, by: Account, origin: Origin, now: datetime) -> int:
-    """Decline those of these that still wait; say how many. Nobody is written to.
+    """Decline those of these still waiting; return how many. Sends no mail.
 
     Raises `NotAllowed`.
     """
@@ -80,7 +79,7 @@ def decline(ids: Sequence[UUID], *, by: Account, origin: Origin, now: datetime) 
 
 
 def in_state(state: RequestState, *, count: int) -> list[InvitationRequest]:
-    """The first `count` requests of a state: those that wait longest, or were decided last."""
+    """Up to `count` requests in a state: oldest waiting first, or most recently decided first."""
     found = sa.select(InvitationRequest).where(InvitationRequest.state == state).limit(count)
     if state is RequestState.WAITING:
         return list(db.session.scalars(found.order_by(InvitationRequest.id)))
@@ -88,7 +87,7 @@ def in_state(state: RequestState, *, count: int) -> list[InvitationRequest]:
 
 
 def counts() -> dict[RequestState, int]:
-    """How many requests are in each state; every state is there."""
+    """How many requests are in each state; every state is included."""
     found = db.session.execute(
         sa.select(InvitationRequest.state, sa.func.count()).group_by(InvitationRequest.state)
     )
@@ -96,7 +95,7 @@ def counts() -> dict[RequestState, int]:
 
 
 def _queue(name: str, email: str, reason: str, origin: Origin, now: datetime) -> None:
-    """Keep the request, unless one for this mailbox waits already."""
+    """Store the request, unless one for this mailbox is already waiting."""
     request = {
         "id": new_id(),
         "name": name,
@@ -107,13 +106,13 @@ def _queue(name: str, email: str, reason: str, origin: Origin, now: datetime) ->
         "state": RequestState.WAITING,
         "created_at": now,
     }
-    # SQLite and Postgres say it alike; SQLAlchemy keeps it in a module for each.
+    # The same upsert on both engines, but SQLAlchemy has a module for each.
     insert = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
     db.session.execute(insert(InvitationRequest).values(request).on_conflict_do_nothing())
 
 
 def _decide(id: UUID, state: RequestState, by: Account, now: datetime) -> InvitationRequest | None:
-    """Settle a request that waits; two who decide at once cannot both. Part of the transaction."""
+    """Decide a waiting request; of two concurrent decisions one wins. Part of the transaction."""
     return db.session.scalars(
         sa.update(InvitationRequest)
         .where(InvitationRequest.id == id, InvitationRequest.state == RequestState.WAITING)

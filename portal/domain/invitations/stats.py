@@ -1,4 +1,4 @@
-"""The numbers of the dashboard: invitations by state, by day, and about to end."""
+"""Statistics for the dashboard: invitations by status, by day, and expiring soon."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -11,7 +11,7 @@ from portal.models import Invitation, Redemption, Status
 
 
 def counts(*, now: datetime) -> dict[Status, int]:
-    """How many invitations are in each state; every state is there."""
+    """How many invitations have each status; every status is included."""
     status = Invitation.status_at(now)
     found = db.session.execute(sa.select(status, sa.func.count()).group_by(status))
     return dict.fromkeys(Status, 0) | {Status(name): count for name, count in found}
@@ -19,7 +19,7 @@ def counts(*, now: datetime) -> dict[Status, int]:
 
 @dataclass(frozen=True)
 class Day:
-    """What happened on one UTC day."""
+    """The statistics of one UTC day."""
 
     day: date
     issued: int
@@ -27,7 +27,7 @@ class Day:
 
 
 def by_day(days: int, *, now: datetime) -> list[Day]:
-    """The last `days` UTC days, oldest first, today included; quiet days too."""
+    """The last `days` UTC days including today, oldest first, without gaps."""
     first = now.date() - timedelta(days=days - 1)
     since = datetime.combine(first, datetime.min.time(), UTC)
     issued = _daily(Invitation.created_at, since)
@@ -37,7 +37,7 @@ def by_day(days: int, *, now: datetime) -> list[Day]:
 
 
 def count_expiring(within: timedelta, *, now: datetime) -> int:
-    """How many open invitations end within that time."""
+    """How many open invitations expire within that time."""
     return (
         db.session.scalar(
             sa.select(sa.func.count())
@@ -59,7 +59,7 @@ def _daily(moment: InstrumentedAttribute[datetime], since: datetime) -> dict[dat
 
 
 def _in_utc(moment: InstrumentedAttribute[datetime]) -> sa.ColumnElement[datetime]:
-    """Postgres would take the day from its own zone; SQLite has none."""
+    """In UTC, since Postgres would take the day in its own zone; SQLite has none."""
     if db.engine.dialect.name != "postgresql":
         return moment.expression
     return sa.func.timezone(sa.literal_column("'UTC'"), moment)

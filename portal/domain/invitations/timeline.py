@@ -1,4 +1,4 @@
-"""Stories: what happened to an invitation or a person, and lately in the whole portal."""
+"""Timelines: the events of an invitation, of an account, or recent ones of the whole portal."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,7 +15,7 @@ Row = TypeVar("Row", Account, Invitation)
 
 @dataclass(frozen=True)
 class Entry:
-    """An event, the username of who did it ("" for invitees), and the invitation it is about."""
+    """An event, its actor's username ("" for invitees), and the invitation it is about."""
 
     event: AuditEvent
     actor: str
@@ -23,23 +23,23 @@ class Entry:
 
 
 def of_invitation(invitation: Invitation) -> list[Entry]:
-    """All that happened to one invitation, and to the batch it is of, oldest first."""
+    """All events of an invitation and of its batch, oldest first."""
     subjects = [invitation.id, invitation.batch_id] if invitation.batch_id else [invitation.id]
     return _told(audit.about(*subjects))
 
 
 def of_account(person: Account) -> list[Entry]:
-    """All that was done to one account, oldest first."""
+    """All events about an account, oldest first."""
     return _told(audit.about(person.id))
 
 
 def latest(count: int) -> list[Entry]:
-    """The last events of the whole portal, newest first."""
+    """The latest events of the whole portal, newest first."""
     return _told(audit.latest(count))
 
 
 def redemptions_of(invitation: Invitation) -> list[Redemption]:
-    """Whom it let in, first comers first."""
+    """Its redemptions, oldest first."""
     return list(
         db.session.scalars(
             sa.select(Redemption)
