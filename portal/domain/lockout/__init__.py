@@ -1,1 +1,1 @@
-"""Attempts left, lockouts, and the desk that unlocks."""
+"""Rate limits: attempts left, lockouts, and the unlock desk."""

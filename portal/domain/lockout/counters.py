@@ -1,7 +1,7 @@
-"""The counters behind every limit that must hold, in the portal's own database.
+"""The counters behind every hard limit, kept in the portal's own database.
 
-Every worker and every dyno counts together, and a restart forgets nothing. A counter takes part in
-a transaction: two attempts under one key wait for each other at its row.
+All workers and dynos share them, and they survive a restart. A counter takes part in a transaction:
+concurrent attempts under one key wait for each other at its row.
 https://limits.readthedocs.io/en/stable/custom-storage.html
 """
 
@@ -24,18 +24,18 @@ _strategy: Strategy = FixedWindowRateLimiter
 
 
 def use(strategy: Strategy) -> None:
-    """Count by this strategy from now on: the one that Flask-Limiter was configured with."""
+    """Set the counting strategy to the one Flask-Limiter was configured with."""
     global _strategy  # noqa: PLW0603 - handed in once, when the app is put together
     _strategy = strategy
 
 
 def counting(now: datetime, tx: Transaction = SESSION) -> RateLimiter:
-    """The strategy over the counters as `tx` has them at `now`."""
+    """The strategy over the counters as `tx` sees them at `now`."""
     return _strategy(CounterStorage(now, tx))
 
 
 def count_at_once(key: str, expiry: int, *, now: datetime) -> int:
-    """`CounterStorage.incr` in a transaction of its own: it is committed when this returns."""
+    """`CounterStorage.incr` in a short transaction of its own, committed on return."""
     ((_, hits),) = hot.rows(_COUNT[1], _values(now, (key, expiry, 1)))
     return int(hits)
 
@@ -43,7 +43,7 @@ def count_at_once(key: str, expiry: int, *, now: datetime) -> int:
 class CounterStorage(Storage):
     """A `limits` storage over the table `attempt_counter`, for fixed windows."""
 
-    STORAGE_SCHEME = None  # it belongs to a transaction, which no URI names
+    STORAGE_SCHEME = None  # it belongs to a transaction, not to a URI
 
     def __init__(self, now: datetime, tx: Transaction = SESSION) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class CounterStorage(Storage):
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """What the database raises."""
+        """The errors the database raises."""
         return SQLAlchemyError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
@@ -65,23 +65,23 @@ class CounterStorage(Storage):
         return [hits[key] for key, _, _ in counts]
 
     def get(self, key: str) -> int:
-        """How often `key` was counted in the window that is open now."""
+        """The count of `key` in its current window."""
         return self._open(_HITS, key) or 0
 
     def get_expiry(self, key: str) -> float:
-        """When the window of `key` ends (Unix seconds); now if none is open."""
+        """When the current window of `key` ends (Unix seconds); now if there is none."""
         return self._open(_EXPIRY, key) or self._now.timestamp()
 
     def check(self) -> bool:
-        """The database is asked with every count."""
+        """Always true: an unreachable database shows at the next count."""
         return True
 
     def reset(self) -> int:
-        """Forget every counter; return how many there were."""
+        """Delete every counter; return how many there were."""
         return len(self._tx.rows(_RESET, {}))
 
     def clear(self, key: str) -> None:
-        """Forget the count of `key`."""
+        """Delete the counter of `key`."""
         self._tx.rows(_CLEAR, {"cleared": key})
 
     def _open(self, asked: Statement, key: str) -> Any:
@@ -90,7 +90,7 @@ class CounterStorage(Storage):
 
 
 def _count(keys: int) -> Statement:
-    """Count under so many keys in one statement, and wait for their rows in the keys' order."""
+    """Count under this many keys in one statement, locking their rows in order."""
     rows = ", ".join(f"(:key_{n}, :amount_{n}, :now + :expiry_{n})" for n in range(keys))
     counted = sa.text(f"""
     INSERT INTO attempt_counter AS counter (key, hits, expires_at) VALUES {rows}

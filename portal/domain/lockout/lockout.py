@@ -1,16 +1,16 @@
-"""The one lockout every surface goes through: reserve, then evaluate, then succeed or fail.
+"""The lockout shared by every surface: reserve an attempt, check it, then succeed or fail.
 
-A try is counted before it is evaluated, so that parallel guesses cannot slip through; the counter's
-row makes the tries of one device wait for each other until the verb commits. `reserve`, `succeed`,
-`fail` and `miss` take part in the transaction of the verb that calls them; only the try of a
-password is committed at once (`SignIn.reserve`).
+An attempt is counted before it is checked, so that parallel guesses cannot slip through; locking
+the counter's row serialises a device's attempts until the verb commits. `reserve`, `succeed`,
+`fail` and `miss` take part in the caller's transaction; only a password attempt is committed at
+once (`SignIn.reserve`).
 
-Two counts guard a code: the device's tries ("3 per 30 minutes", and a lock of 30 minutes that
-starts at the third failure), and the misses of its address, which no success ever clears. An origin
-without a device has the second alone.
+Two counters guard codes: the device's attempts ("3 per 30 minutes", with a lockout of 30 minutes
+from the third failure), and the misses of its address, which no success clears. An origin without a
+device has only the second.
 
-An address has a budget of misses for each `Kind` of guess, so that whoever spends one, be it a
-neighbour with typing errors or a page of another site, leaves the others as they are.
+Each address has a separate budget of misses for each `Kind` of guess, so that spending one, by a
+neighbour's typos or a page of another site, leaves the others untouched.
 """
 
 from collections.abc import Sequence
@@ -36,15 +36,15 @@ MOST_LISTED = 200
 
 
 class Kind(StrEnum):
-    """What was guessed at. Each value is the namespace of a counter."""
+    """What was guessed. Each value is the namespace of a counter."""
 
-    LOOKING_UP = "looks"  # a code was validated, not redeemed
-    REDEEMING = "misses"  # a code was redeemed, or signed up or registered with
+    LOOKING_UP = "looks"  # a code was looked up, not redeemed
+    REDEEMING = "misses"  # a code was redeemed, or used to sign up or register
     SIGNING_IN = "sign-ins"  # a password, a second factor, or a mailed code
 
     @property
     def phrase(self) -> str:
-        """What there were too many of, for staff."""
+        """The kind of failures, in plural, for staff."""
         match self:
             case Kind.LOOKING_UP:
                 return "checks of unknown codes"
@@ -55,14 +55,15 @@ class Kind(StrEnum):
 
 
 def reserve(origin: Origin, *, now: datetime, tx: Transaction = SESSION) -> None:
-    """Count a try of this device; raise `LockedOut` if none is left to it.
+    """Count an attempt of this device; raise `LockedOut` if none is left.
 
-    The verb has to ask for the `end_of_wait` after that, in one statement with what it looks up:
-    only behind the counter's row is the lock's answer sure to be the last word. A refusal is rolled
-    back with the verb, so waiting devices do not prolong their lock.
+    The caller then has to query `end_of_wait` in one statement with its lookup: only under the lock
+    of the counter's row is the result final. A lockout is rolled back with the verb, so waiting
+    devices do not prolong theirs.
     """
     tries, misses = _limits().tries, _limits().misses[Kind.REDEEMING]
-    # Counts nothing yet, but the tries of one address wait here for each other's outcome.
+    # Counts nothing yet, but locks the row, so attempts of one address wait for each other's
+    # outcome.
     counts = [(misses.key_for(origin.address_bucket), misses.get_expiry(), 0)]
     if origin.device:
         counts.insert(0, (tries.key_for(origin.device_digest), tries.get_expiry(), 1))
@@ -72,18 +73,18 @@ def reserve(origin: Origin, *, now: datetime, tx: Transaction = SESSION) -> None
 
 
 def succeed(origin: Origin, *, tx: Transaction = SESSION) -> None:
-    """Give the device its tries back. Its address keeps its misses."""
+    """Reset the device's attempts. Its address keeps its misses."""
     tx.rows(_SUCCEED, over(origin))
 
 
 def give_back(origin: Origin, *, now: datetime, tx: Transaction = SESSION) -> None:
-    """Undo `reserve` in a transaction that is to be committed: no code was wrong."""
+    """Undo `reserve` in a transaction that will be committed, since no code was wrong."""
     tries = _limits().tries
     key = tries.key_for(origin.device_digest)
     CounterStorage(now, tx).incr(key, tries.get_expiry(), -1)
 
 
-# What `succeed` does, to go along with another statement; `over` are its parameters.
+# The statement of `succeed`, to run along with another; `over` returns its parameters.
 SUCCEED = sa.delete(AttemptCounter).where(AttemptCounter.key == sa.bindparam("tries"))
 _SUCCEED = Statement(SUCCEED)
 
@@ -94,9 +95,9 @@ def over(origin: Origin) -> dict[str, Any]:
 
 
 def fail(origin: Origin, *, now: datetime, tx: Transaction = SESSION) -> int | None:
-    """Count a miss; return the tries left. At none, the lock starts and runs from `now`.
+    """Count a miss; return the attempts left. At none, the lockout starts at `now`.
 
-    None for an origin without a device: only its address is counted.
+    None for an origin without a device, where only the address is counted.
     """
     miss(Kind.REDEEMING, origin, now=now, tx=tx)
     if not origin.device:
@@ -111,12 +112,12 @@ def fail(origin: Origin, *, now: datetime, tx: Transaction = SESSION) -> int | N
 
 
 def miss(kind: Kind, origin: Origin, *, now: datetime, tx: Transaction = SESSION) -> None:
-    """Count a wrong guess against the address; it costs the device no try."""
+    """Count a wrong guess against the address, without costing the device an attempt."""
     counting(now, tx).hit(_limits().misses[kind], origin.address_bucket)
 
 
 def require_unlocked(origin: Origin, *, now: datetime) -> None:
-    """Raise `LockedOut` if this device, or its address, may not redeem now. Counts nothing."""
+    """Raise `LockedOut` if this device or its address may not redeem now. Counts nothing."""
     ((end,),) = SESSION.rows(_END_OF_WAIT, waiting(Kind.REDEEMING, origin, now=now))
     require_over(end)
 
@@ -128,15 +129,15 @@ def require_over(end: float | None) -> None:
 
 
 def require_address_unlocked(kind: Kind, origin: Origin, *, now: datetime) -> None:
-    """Raise `LockedOut` if too many guesses of this kind came from this address."""
+    """Raise `LockedOut` if the address has spent its budget for this kind of guess."""
     _require(_limits().misses[kind], origin.address_bucket, now)
 
 
 def end_of_wait() -> sa.ScalarSelect[float | None]:
-    """When a device and its address have waited enough (Unix seconds), NULL if they need not wait.
+    """When the lockout of a device and its address ends (Unix seconds), NULL if there is none.
 
-    An expression for look-ups, whose parameters are those of `waiting`: every letter typed may ask
-    this, so both counters are looked at in one statement.
+    An expression for lookups, with the parameters of `waiting`. It reads both counters in one
+    statement, because it may run at every keystroke.
     """
     counter, named = AttemptCounter, sa.bindparam
     is_locked = sa.and_(counter.key == named("lock"), counter.hits >= named("locks"))
@@ -149,7 +150,7 @@ def end_of_wait() -> sa.ScalarSelect[float | None]:
 
 
 def waiting(kind: Kind, origin: Origin, *, now: datetime) -> dict[str, Any]:
-    """The parameters of `end_of_wait`, for a guess of this kind."""
+    """The parameters of `end_of_wait` for a guess of this kind."""
     lock, misses = _limits().lock, _limits().misses[kind]
     return {
         "lock": lock.key_for(origin.device_digest),
@@ -164,7 +165,7 @@ _END_OF_WAIT = Statement(sa.select(end_of_wait()))
 
 
 def locked_devices(*, now: datetime) -> int:
-    """How many devices are locked at this moment."""
+    """How many devices are locked out."""
     return (
         db.session.scalar(
             sa.select(sa.func.count()).where(
@@ -176,30 +177,30 @@ def locked_devices(*, now: datetime) -> int:
 
 
 def locked(*, now: datetime) -> dict[str, datetime]:
-    """The devices (by their digests) that are locked at this moment, and until when."""
+    """The locked-out devices (by digest), and until when."""
     return _full(_limits().lock, now)
 
 
 def spent(kind: Kind, *, now: datetime) -> dict[str, datetime]:
-    """The addresses (by their buckets) whose budget of this kind is spent, and until when."""
+    """The addresses (by bucket) that have spent their budget of this kind, and until when."""
     return _full(_limits().misses[kind], now)
 
 
 def unlock(device_digest: str, *, now: datetime) -> None:
-    """Give a device its tries back. Takes part in the caller's transaction."""
+    """Reset a device's attempts. Takes part in the caller's transaction."""
     counters = counting(now)
     counters.clear(_limits().lock, device_digest)
     counters.clear(_limits().tries, device_digest)
 
 
 def forgive(address_bucket: str, *, now: datetime) -> None:
-    """Forget the misses of an address, of every kind. Takes part in the caller's transaction."""
+    """Clear an address's misses of every kind. Takes part in the caller's transaction."""
     for misses in _limits().misses.values():
         counting(now).clear(misses, address_bucket)
 
 
 def _full(limit: RateLimitItem, now: datetime) -> dict[str, datetime]:
-    """What each counter of a kind that is used up counts for, and when it starts afresh."""
+    """What each exhausted counter under this limit counts, and when its window ends."""
     rows = db.session.execute(
         sa.select(AttemptCounter.key, AttemptCounter.expires_at)
         .where(
@@ -210,22 +211,22 @@ def _full(limit: RateLimitItem, now: datetime) -> dict[str, datetime]:
         .order_by(AttemptCounter.expires_at.desc())
         .limit(MOST_LISTED)
     )
-    # A key ends in amount, multiple and granularity; an IPv6 bucket has a slash of its own.
+    # A key ends in amount, multiple and granularity; an IPv6 bucket contains a slash itself.
     prefix = f"{limit.namespace}/"
     named = ((key.removeprefix(prefix).rsplit("/", 3)[0], key, end) for key, end in rows)
     return {
         name: datetime.fromtimestamp(end, UTC)
         for name, key, end in named
-        if key == limit.key_for(name)  # not of a time when the setting was another
+        if key == limit.key_for(name)  # not from a time with other settings
     }
 
 
 @dataclass(frozen=True)
 class SignIn:
-    """A try of a password for `name`: ten in thirty minutes.
+    """A password attempt for `name`: ten in thirty minutes.
 
-    Strangers share one count for a name, beside the misses of their address. A device the account
-    has signed in on before has a count of its own, so that strangers cannot lock it out.
+    Unknown devices share one counter per name, beside the misses of their address. A device the
+    account has signed in on before has a counter of its own, so that strangers cannot lock it out.
     """
 
     name: str
@@ -233,10 +234,9 @@ class SignIn:
     device_is_known: bool
 
     def reserve(self, *, now: datetime) -> None:
-        """Count the try before it is evaluated, for good: what the caller began is committed.
+        """Count the attempt before the check. Commits, including what the caller began.
 
-        To evaluate it takes long, and nobody shall wait for that. Raises `LockedOut` if no try is
-        left.
+        The check is slow, and nobody should wait for it. Raises `LockedOut` if no attempt is left.
         """
         if not self.device_is_known:
             _require(_limits().misses[Kind.SIGNING_IN], self.origin.address_bucket, now)
@@ -246,15 +246,15 @@ class SignIn:
             raise LockedOut(_end(_PASSWORD_TRIES, self._key, now))
 
     def succeed(self, *, now: datetime) -> None:
-        """Forget the failures of this device, or of the strangers it was one of."""
+        """Clear the failures of this device, or of all unknown devices if it was one."""
         counting(now).clear(_PASSWORD_TRIES, self._key)
 
     def fail(self, *, now: datetime) -> None:
-        """Count a miss of the address; the try itself is counted already."""
+        """Count a miss against the address; the attempt itself was counted before."""
         miss(Kind.SIGNING_IN, self.origin, now=now)
 
     def is_spent(self, *, now: datetime) -> bool:
-        """Whether no try is left. Counts nothing."""
+        """Whether no attempts are left. Counts nothing."""
         return not counting(now).test(_PASSWORD_TRIES, self._key)
 
     @property
@@ -263,7 +263,7 @@ class SignIn:
 
 
 def is_closed(names: Sequence[str], devices: Sequence[str], *, now: datetime) -> bool:
-    """Whether any of these names waits, for strangers or on one of its devices (by digest)."""
+    """Whether any of these names is locked, for strangers or on one of its devices (by digest)."""
     full = sa.exists().where(
         AttemptCounter.key.in_(_counters(names, devices)),
         AttemptCounter.hits >= _PASSWORD_TRIES.amount,
@@ -273,7 +273,7 @@ def is_closed(names: Sequence[str], devices: Sequence[str], *, now: datetime) ->
 
 
 def forgive_sign_ins(names: Sequence[str], devices: Sequence[str]) -> None:
-    """Forget what was tried for these names. Takes part in the caller's transaction."""
+    """Clear the attempts counted for these names. Takes part in the caller's transaction."""
     db.session.execute(
         sa.delete(AttemptCounter).where(AttemptCounter.key.in_(_counters(names, devices)))
     )
@@ -305,7 +305,7 @@ def _end(limit: RateLimitItem, name: str, now: datetime, tx: Transaction = SESSI
 
 
 class _Limits(NamedTuple):
-    """The tries of a device, the lock that follows them, and the misses of an address by kind."""
+    """A device's attempts, the lockout that follows, and an address's misses by kind."""
 
     tries: RateLimitItem
     lock: RateLimitItem
@@ -319,7 +319,7 @@ def _limits() -> _Limits:
     )
 
 
-@cache  # settings do not change while the portal runs
+@cache  # settings do not change at runtime
 def _limits_by(attempts: int, minutes: int, misses_per_hour: int) -> _Limits:
     return _Limits(
         RateLimitItemPerMinute(attempts, minutes, namespace="tries"),

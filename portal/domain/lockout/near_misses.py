@@ -1,7 +1,7 @@
-"""Wrong codes that may be nearly right: kept sealed for two days, and compared at the unlock desk.
+"""Near misses: wrong codes, kept sealed for two days, that are nearly right.
 
-Whoever enters a code is told nothing of this, and waits for nothing but one more row: codes that
-are near are looked for only when staff ask.
+They are compared only when staff ask at the unlock desk; entering a code costs just one more row,
+and the response reveals nothing.
 """
 
 import secrets
@@ -23,22 +23,22 @@ from portal.extensions import db
 from portal.models import Invitation, RefusedGuess, Status
 
 PURPOSE = "guess seal"
-SYMBOLS = codes.ALPHABET + "U_.+!"  # of our codes, and of those that staff choose or import
-MOST_COMPARED = 10  # guesses of one device
+SYMBOLS = codes.ALPHABET + "U_.+!"  # of generated codes, and of custom and imported ones
+MOST_COMPARED = 10  # guesses per device
 
 
 @dataclass(frozen=True)
 class NearMiss:
-    """A guess that is one symbol away from a code that would have opened the portal."""
+    """A guess one symbol away from a valid code."""
 
     at: datetime
     invitation: Invitation
 
 
 def keep(code: str, *, origin: Origin, now: datetime, tx: Transaction) -> None:
-    """Keep a wrong code, if it could be the slip of a finger. Takes part in the transaction.
+    """Store a wrong code that could be a typo. Takes part in the transaction.
 
-    Nothing is kept without a device: the desk looks at the guesses of locked devices.
+    Nothing is stored without a device, since the desk shows guesses by locked-out device.
     """
     if not origin.device:
         return
@@ -54,7 +54,7 @@ _KEEP = Statement(sa.insert(RefusedGuess))
 
 
 def near_misses(device_digest: str, *, since: datetime, now: datetime) -> list[NearMiss]:
-    """Which of the guesses of a device are one symbol away from a code that is open now."""
+    """The device's guesses that are one symbol away from a code that is open now."""
     guesses = db.session.scalars(
         sa.select(RefusedGuess)
         .where(RefusedGuess.device == device_digest, RefusedGuess.at >= since)
@@ -69,7 +69,7 @@ def near_misses(device_digest: str, *, since: datetime, now: datetime) -> list[N
 
 
 def neighbours(code: str) -> Iterator[str]:
-    """Every code that is made of this one by changing, adding or leaving out one symbol."""
+    """Every code reached by changing, inserting or deleting one symbol."""
     for place in range(len(code) + 1):
         before, after = code[:place], code[place:]
         for symbol in SYMBOLS:
@@ -95,7 +95,7 @@ def _seal(form: str, row: UUID) -> bytes:
 
 
 def _unseal(guess: RefusedGuess) -> str:
-    """The guess again; nothing if it was sealed with a key that is not here any more."""
+    """The guess; "" if it was sealed under a key no longer known."""
     nonce, box = guess.sealed[: codes.NONCE_BYTES], guess.sealed[codes.NONCE_BYTES :]
     for key in keys.derive_all(PURPOSE):
         try:

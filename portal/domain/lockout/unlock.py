@@ -1,4 +1,4 @@
-"""The unlock desk: who is locked out, how near they were, and letting them try again."""
+"""The unlock desk: lists lockouts and near misses, and lets people try again."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ REFUSALS = ("code.refused", "device.locked")
 
 @dataclass(frozen=True)
 class LockedDevice:
-    """A device that has to wait; when it was refused (newest first), and where it was then."""
+    """A locked-out device, its refused attempts (newest first) and its last address."""
 
     digest: str
     until: datetime
@@ -33,7 +33,7 @@ class LockedDevice:
 
 @dataclass(frozen=True)
 class SpentAddress:
-    """An address from which too many wrong guesses of some kinds came; it waits for those alone."""
+    """An address with too many wrong guesses of some kinds, locked out for those only."""
 
     bucket: str
     until: datetime
@@ -41,7 +41,7 @@ class SpentAddress:
 
 
 def devices(*, by: Account, now: datetime) -> list[LockedDevice]:
-    """The devices that are locked now, the latest first. Raises `NotAllowed`."""
+    """The devices locked out now, newest first. Raises `NotAllowed`."""
     _require_may_unlock(by)
     ends = lockout.locked(now=now)
     since = now - timedelta(minutes=2 * settings.lockout_minutes)
@@ -59,7 +59,7 @@ def devices(*, by: Account, now: datetime) -> list[LockedDevice]:
 
 
 def addresses(*, by: Account, now: datetime) -> list[SpentAddress]:
-    """The addresses that have to wait now. Raises `NotAllowed`."""
+    """The addresses locked out now. Raises `NotAllowed`."""
     _require_may_unlock(by)
     found: dict[str, SpentAddress] = {}
     for kind in Kind:
@@ -70,7 +70,7 @@ def addresses(*, by: Account, now: datetime) -> list[SpentAddress]:
 
 
 def release_device(device_digest: str, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Let a device try again at once. Raises `NotAllowed`, `NotFound` (it is not locked)."""
+    """Unlock a device. Raises `NotAllowed`, and `NotFound` if it is not locked out."""
     _require_may_unlock(by)
     if device_digest not in lockout.locked(now=now):
         raise NotFound
@@ -82,12 +82,12 @@ def release_device(device_digest: str, *, by: Account, origin: Origin, now: date
 
 
 def release_address(address_bucket: str, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Forget the misses of an address. Raises `NotAllowed`, `NotFound` (none has to wait)."""
+    """Clear an address's misses. Raises `NotAllowed`, and `NotFound` if it is not locked out."""
     _require_may_unlock(by)
     if not any(address_bucket in lockout.spent(kind, now=now) for kind in Kind):
         raise NotFound
     lockout.forgive(address_bucket, now=now)
-    # The log keeps its details for ever, so it names no address: the same one looks the same.
+    # The log keeps its details for ever, so it gets a pseudonym of the address instead.
     name = keys.mac("audit bucket", address_bucket.encode()).hex()[:16]
     audit.record("address.unlocked", now=now, origin=origin, actor=by.id, released=name)
     db.session.commit()
@@ -99,7 +99,7 @@ def _require_may_unlock(by: Account) -> None:
 
 
 def _refusals(devices: list[str], since: datetime) -> dict[str, list[AuditEvent]]:
-    """The refusals of these devices of late, newest first."""
+    """Recent refused attempts of these devices, newest first."""
     chain.catch_up()
     found: dict[str, list[AuditEvent]] = {device: [] for device in devices}
     events = db.session.scalars(

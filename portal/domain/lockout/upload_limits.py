@@ -1,4 +1,4 @@
-"""How many files one account may send: each costs the portal more work than a request does."""
+"""The rate limit on uploads per account: each file is more work than a request."""
 
 from datetime import datetime
 from uuid import UUID
@@ -14,7 +14,7 @@ IMPORTS = RateLimitItemPerHour(120, namespace="imports of an account")
 
 
 def count(limit: RateLimitItemPerHour, account: UUID, *, now: datetime) -> None:
-    """Count a file before anything is done with it. Commits; raises `TooManyUploads`."""
+    """Count an upload before processing it. Commits; raises `TooManyUploads`."""
     is_allowed = counting(now).hit(limit, account.hex)
     db.session.commit()
     if not is_allowed:
