@@ -1,1 +1,1 @@
-"""Mails as rows: queued, resent, reminded, unsubscribed from."""
+"""Mail: the outbox, its contents, resending, reminders and unsubscribing."""

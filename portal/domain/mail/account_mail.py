@@ -1,4 +1,4 @@
-"""What mails about accounts and addresses say: a code on its way, or something that happened."""
+"""Contents of mails about accounts and addresses: verification codes and notices."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -33,13 +33,13 @@ ABOUT_ACCOUNTS = (
 
 @dataclass(frozen=True)
 class Notice:
-    """What there is to say to a mailbox: a code and a link's token, or what is new.
+    """The contents of a mail: a code and a link's token, or the news.
 
-    The link leads to the page of the `dialect` that asked for it.
+    The link leads to the page of the `dialect` that requested it.
     """
 
     language: str
-    about: UUID  # the account, or the invitation of an address that has none
+    about: UUID  # the account, or the invitation of an address without one
     code: str = ""
     token: str = ""
     expires_at: datetime | None = None
@@ -49,18 +49,18 @@ class Notice:
 
     @property
     def has_secrets(self) -> bool:
-        """Whether it hands its reader a code or a link that nobody else may have."""
+        """Whether it contains a code or link meant only for its recipient."""
         return bool(self.code or self.token)
 
     def obstacle(self, _kind: str, now: datetime) -> str | None:
-        """Why this must not be sent any more, as a sentence; None if it may."""
+        """Why this must not be sent any more, as a sentence; None if it may be."""
         if self.expires_at is not None and self.expires_at <= now:
             return "The code was too old before this was sent."
         return None
 
 
 def notices(mails: Sequence[Mail]) -> dict[UUID, Notice]:
-    """What those of the mails that are about accounts say; one that is missing lost its reason."""
+    """The contents of mails about accounts, by mail id; without mails whose subject is gone."""
     found: dict[UUID, Notice] = {}
     for mail in mails:
         with suppress(NotFound):
@@ -103,7 +103,7 @@ def _notice(mail: Mail) -> Notice | None:
 
 
 def _language_of(row: Verification) -> str:
-    """That of the account; an address that has none is written to as its invitation was."""
+    """The account's language; for an address without one, its invitation's."""
     if row.account_id is None:
         return row.invitation.mail_language or settings.locale
     return row.account.language

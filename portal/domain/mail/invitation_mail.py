@@ -1,7 +1,7 @@
-"""The words of a mail: plain text with named fields, and all that a mail is about.
+"""Contents of invitation e-mails: plain text with named fields.
 
-A field is filled in by looking for its name, once: neither Python's format language nor Jinja ever
-sees what staff or recipients wrote, and a value that looks like a field stays as it is.
+Fields are replaced by name in a single pass: what staff or recipients wrote never reaches Python's
+format language or Jinja, and a value that looks like a field is left alone.
 """
 
 import re
@@ -32,9 +32,9 @@ _TOO_LATE = {
 
 @dataclass(frozen=True)
 class Matter:
-    """What a mail is about: the invitation with its issuer, and the words its issuer chose.
+    """The contents of a mail: the invitation with its issuer, and the issuer's text.
 
-    An empty `subject` or `message` means ours. `is_refused`: the recipient wants no mail.
+    An empty `subject` or `message` means the default. `is_refused`: the recipient has unsubscribed.
     """
 
     invitation: Invitation
@@ -45,11 +45,11 @@ class Matter:
 
     @property
     def has_secrets(self) -> bool:
-        """Whether it hands its reader what nobody else may have: always, the code."""
+        """Whether it contains something meant only for its recipient: always, the code."""
         return True
 
     def obstacle(self, kind: str, now: datetime) -> str | None:
-        """Why a mail of that kind must not be sent any more, as a sentence; None if it may."""
+        """Why a mail of that kind must not be sent any more, as a sentence; None if it may be."""
         if self.is_refused:
             return "This address asked not to be written to."
         status = self.invitation.status(now)
@@ -59,23 +59,23 @@ class Matter:
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """`text` with its named fields filled in; whatever is no field of ours stays as it is."""
+    """`text` with its named fields replaced; anything else stays as it is."""
     return _FIELD.sub(lambda field: values[field[1]], text)
 
 
 def unknown_fields(text: str) -> list[str]:
-    """What looks like a field and is none, for a hint to whoever wrote it."""
+    """Apparent fields that do not exist, as a hint to the author."""
     braces = dict.fromkeys(_LOOKS_LIKE_A_FIELD.findall(text))
     return [found for found in braces if not _FIELD.fullmatch(found)]
 
 
 def one_line(text: str) -> str:
-    """`text` as it can stand in a header: no line breaks, no control characters."""
+    """`text` made safe for a header: no line breaks or control characters."""
     return " ".join("".join(" " if category(c) == "Cc" else c for c in text).split())
 
 
 def check(subject: str, message: str) -> None:
-    """Raise `BadInput` for words that no mail can carry (a line break in a subject is a header)."""
+    """Raise `BadInput` for text no mail can carry (a line break in a subject is a header)."""
     if len(subject) > LONGEST_SUBJECT or any(category(c) == "Cc" for c in subject):
         raise BadInput("The subject must be one line of plain text.")
     if len(message) > LONGEST_MESSAGE or any(
@@ -85,7 +85,7 @@ def check(subject: str, message: str) -> None:
 
 
 def matters(mails: Sequence[Mail]) -> dict[UUID, Matter]:
-    """What these mails are about, by their ids; one that is missing lost its invitation."""
+    """The contents of these mails by mail id, without those whose invitation is gone."""
     found = db.session.execute(
         sa.select(Mail.id, Invitation, Letter, MailRefusal.email)
         .join(Invitation, Invitation.id == Mail.about_id)
@@ -93,7 +93,7 @@ def matters(mails: Sequence[Mail]) -> dict[UUID, Matter]:
         .outerjoin(MailRefusal, MailRefusal.email == Mail.recipient)
         .where(Mail.id.in_([mail.id for mail in mails]))
         .options(joinedload(Invitation.created_by), joinedload(Invitation.batch))
-        # Hours may lie between two looks of a worker.
+        # Hours may pass between two reads by a worker.
         .execution_options(populate_existing=True)
     )
     return {

@@ -1,12 +1,12 @@
-"""The outbox: mails queued with their reason, leased to one worker at a time, retried, never lost.
+"""The outbox: mails queued with the verb that causes them, leased, retried, never lost.
 
-A worker that dies after the server took a mail, and before it could say so, leaves a lease that
-runs out: the mail is sent once more, with the same Message-ID. Each mail is settled by a commit of
-its own, so that a death can double one mail and no more. For mails of batches that commit does not
-wait for the disk: a power cut, or a crash of Postgres, can double those of one lease.
+Each mail is leased to one worker at a time. If a worker dies between the server's acceptance and
+its own commit, the lease runs out and the mail is sent once more, with the same Message-ID. Each
+mail is settled by its own commit, so one death can duplicate only one mail. For batch mail it is an
+async commit: a power cut or a crash of Postgres can duplicate the mails of one lease.
 
-A mail that kills its worker is found out: those whose lease ran out are leased one by one from then
-on, and one that has met two deaths is given up, visibly.
+A mail that kills its worker is isolated: mails with an expired lease are leased one by one from
+then on, and one that has met two deaths is given up, visibly.
 """
 
 from collections.abc import Iterable, Sequence
@@ -58,7 +58,7 @@ _invited = Statement(_SENT, along=[_MAILED])
 
 @dataclass(frozen=True)
 class Address:
-    """Whom to write about which invitation, of which batch."""
+    """A recipient, with the invitation to write about and its batch."""
 
     about: UUID
     to: str
@@ -74,9 +74,9 @@ def queue(
     id: UUID | None = None,
     batch: UUID | None = None,
 ) -> Mail:
-    """Write a mail down. Takes part in the transaction of the verb that is its reason.
+    """Queue a mail. Takes part in the transaction of the verb that causes it.
 
-    The first mail of an invitation has its `id`; mail of a `batch` keeps to the bulk rate.
+    The first mail of an invitation has its `id`; mail of a `batch` is sent at the bulk rate.
     """
     mail = Mail(
         id=id or new_id(),
@@ -93,7 +93,7 @@ def queue(
 
 
 def queue_many(kind: str, addresses: Iterable[Address], *, now: datetime) -> None:
-    """Write many mails down, one to each. Takes part in the transaction, too."""
+    """Queue one mail for each address. Takes part in the transaction, too."""
     rows = [
         {
             "id": new_id(),
@@ -113,16 +113,16 @@ def queue_many(kind: str, addresses: Iterable[Address], *, now: datetime) -> Non
 
 
 def lease(count: int, *, now: datetime) -> list[Mail]:
-    """Up to `count` single mails that are due, and nobody else's before the lease runs out."""
+    """Lease up to `count` single mails that are due."""
     leased = _lease(count, [*_fresh(now), Mail.batch_id.is_(None)], now)
     db.session.commit()
     return leased
 
 
 def lease_suspect(*, now: datetime) -> list[Mail]:
-    """One mail whose lease ran out, if there is any: it may be what its worker died of.
+    """Lease one mail with an expired lease, if any: it may have killed its worker.
 
-    Alone, so that it takes no other mail along.
+    Alone, so that it takes no other mail with it.
     """
     running = sa.exists().where(Installation.bulk_mail_paused_at.is_(None))
     may_go = sa.or_(Mail.batch_id.is_(None), sa.and_(*_bulk(), running))
@@ -134,9 +134,9 @@ def lease_suspect(*, now: datetime) -> list[Mail]:
 
 
 def lease_bulk(count: int, *, each: timedelta, now: datetime) -> list[Mail]:
-    """Up to `count` mails of batches, unless it is too early for them or they are paused.
+    """Lease up to `count` batch mails, unless they are paused or it is too early.
 
-    Every worker keeps the same pace: after these, none is leased before each took its time.
+    All workers share one pace: the next lease is granted `count * each` later.
     """
     turn = db.session.execute(
         sa.update(Installation)
@@ -155,11 +155,11 @@ def lease_bulk(count: int, *, each: timedelta, now: datetime) -> list[Mail]:
 
 
 def sent(mail: Mail, *, now: datetime) -> None:
-    """The server took it. An invitation counts as mailed from its first mail on; a mailed code
-    was readable here only for this.
+    """Mark a mail as accepted by the server.
 
-    A mail of a batch is settled by an async commit: should the database lose it, that mail is sent
-    once more when its lease runs out.
+    An invitation counts as mailed from its first mail on; the copy of a mailed code is deleted. A
+    batch mail is settled by an async commit: if the database loses it, that mail is sent again when
+    its lease runs out.
     """
     if mail.batch_id:
         _sent_in_bulk(mail, now)
@@ -175,7 +175,7 @@ def sent(mail: Mail, *, now: datetime) -> None:
 
 
 def failed(mail: Mail, error: str, *, now: datetime, for_good: bool = False) -> None:
-    """The server did not take it: try again later, or give up and say so in the outbox."""
+    """The server rejected it: retry later, or give up and show the error in the outbox."""
     error = error[:LONGEST_ERROR]
     if for_good or mail.tries >= MOST_TRIES:
         _settle(mail, state=MailState.FAILED, settled_at=now, error=error)
@@ -185,7 +185,7 @@ def failed(mail: Mail, error: str, *, now: datetime, for_good: bool = False) -> 
 
 
 def postpone(mails: Sequence[Mail], error: str, *, now: datetime) -> None:
-    """There was no server to take these: that is no try of theirs."""
+    """No server was reachable for these: retry later, without counting an attempt."""
     for mail in mails:
         due_at = now + SERVER_AWAY
         _settle(mail, due_at=due_at, error=error[:LONGEST_ERROR], tries=mail.tries - 1)
@@ -193,14 +193,14 @@ def postpone(mails: Sequence[Mail], error: str, *, now: datetime) -> None:
 
 
 def release(mails: Sequence[Mail]) -> None:
-    """Nothing was tried with these: others may lease them at once."""
+    """Release a lease without an attempt: others may lease these at once."""
     for mail in mails:
         _settle(mail, tries=mail.tries - 1)
     db.session.commit()
 
 
 def is_waiting_its_turn(*, now: datetime) -> bool:
-    """Whether mails of batches are due that only their pace holds back."""
+    """Whether batch mails are due and only held back by the bulk rate."""
     held = sa.exists().where(Installation.bulk_mail_after > now)
     running = Installation.bulk_mail_paused_at.is_(None)
     question = sa.select(held.where(running) & sa.exists().where(*_fresh(now), *_bulk()))
@@ -208,12 +208,12 @@ def is_waiting_its_turn(*, now: datetime) -> bool:
 
 
 def retry(mail: Mail, *, now: datetime) -> None:
-    """Put a failed mail back, with all its tries; any other stays as it is."""
+    """Requeue a failed mail with all attempts; any other stays as it is."""
     _retry([Mail.id == mail.id], now)
 
 
 def retry_all(*, now: datetime, batch: UUID | None = None) -> int:
-    """Put every failed mail back, or those of one batch; return how many."""
+    """Requeue every failed mail, or those of one batch; return how many."""
     return _retry([Mail.batch_id == batch] if batch else [], now)
 
 
@@ -232,7 +232,7 @@ def latest(
     batch: UUID | None = None,
     before: UUID | None = None,
 ) -> list[Mail]:
-    """The last mails, newest first: of one state, of one batch, older than `before`."""
+    """The newest mails: in one state, of one batch, older than `before`."""
     found = sa.select(Mail).order_by(Mail.id.desc()).limit(count)
     if state:
         found = found.where(Mail.state == state)
@@ -250,14 +250,14 @@ def about(invitation: UUID) -> list[Mail]:
 
 
 def is_overdue(after: timedelta, *, now: datetime) -> bool:
-    """Whether some single mail has been due for longer than `after`. Batches may take long."""
+    """Whether a single mail has been due for longer than `after`. Batches may take long."""
     single = Mail.batch_id.is_(None)
     overdue = sa.exists().where(Mail.state == MailState.WAITING, single, Mail.due_at < now - after)
     return bool(db.session.scalar(sa.select(overdue)))
 
 
 def counts(*, batch: UUID | None = None) -> dict[MailState, int]:
-    """How many mails are in each state, in all or of one batch; every state is there."""
+    """How many mails are in each state, in total or of one batch; every state is included."""
     counted = sa.select(Mail.state, sa.func.count()).group_by(Mail.state)
     if batch:
         counted = counted.where(Mail.batch_id == batch)
@@ -311,9 +311,9 @@ def _sent_in_bulk(mail: Mail, now: datetime) -> None:
 
 
 def _settle(mail: Mail, **outcome: object) -> None:
-    """Write down what became of a mail, unless another worker has already sent it."""
-    # The table, not the class: this is done for each mail, and looking through the session for
-    # others that are concerned takes as long as to send one.
+    """Store a mail's result, unless another worker has already sent it."""
+    # The table, not the class: this runs for each mail, and synchronising the session takes as long
+    # as sending one.
     db.session.execute(
         sa.update(_outbox)
         .where(_outbox.c.id == mail.id, _outbox.c.state == MailState.WAITING)
@@ -323,7 +323,7 @@ def _settle(mail: Mail, **outcome: object) -> None:
 
 
 def _note(mail: Mail, **outcome: object) -> None:
-    """Let the object know what its row says now."""
+    """Update the object to match its row."""
     for name, value in outcome.items():
         set_committed_value(mail, name, value)
 

@@ -1,8 +1,7 @@
-"""Mails that are due by the calendar: "ends soon", some days before, and "has ended", at the end.
+"""Reminders: "expires soon", some days before, and "has expired", for unredeemed invitations.
 
-Both go to whoever was mailed an invitation of a batch that reminds, and has not come. Each is
-queued once for each end, however many workers look: one that is extended ends, and is reminded
-of, anew.
+Sent to recipients in batches with reminders, if they were mailed an invitation. Each is queued once
+per expiry, however many workers run; after an extension, both are sent again.
 """
 
 from datetime import datetime, timedelta
@@ -14,13 +13,13 @@ from portal.extensions import db
 from portal.models import Batch, BatchState, Invitation, Mail, MailRefusal
 
 AT_ONCE = 1000
-# Nobody is reminded of what came yesterday, nor told of an end that lies long ago.
+# No reminder a day after the invitation, and no notice of an expiry long past.
 SOON_AFTER_MAIL = timedelta(days=1)
 LONG_AFTER_END = timedelta(days=7)
 
 
 def queue_due(*, now: datetime) -> int:
-    """Queue what is due, up to `AT_ONCE` mails of each kind a batch; return how many."""
+    """Queue due reminders, up to `AT_ONCE` of each kind per batch; return how many."""
     reminding = sa.select(Batch).where(
         Batch.reminder_days.is_not(None),
         Batch.state == BatchState.ISSUED,

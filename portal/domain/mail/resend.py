@@ -1,7 +1,7 @@
-"""What staff do about mails: send them again, hold those of batches back, let them go on.
+"""Mail actions of staff: resend, retry, pause and resume.
 
-Each verb commits once. A mailbox is sent at most three mails again in an hour, however many
-invitations it has and whoever asks.
+Each verb commits once. A mailbox is resent at most three mails an hour, however many invitations it
+has and no matter who asks.
 """
 
 from collections.abc import Collection
@@ -45,9 +45,9 @@ OPEN = (Status.ACTIVE, Status.SCHEDULED)
 
 
 def resend(invitation: Invitation, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Send the mail of an invitation again.
+    """Resend the mail of an invitation.
 
-    Raises what `reach.require_may_act` raises, `NotMailable`, `MailUnwanted`, `MailWaiting`,
+    Raises as `permissions.require_may_act` does, `NotMailable`, `MailUnwanted`, `MailWaiting`,
     `MailedOften`.
     """
     permissions.require_may_act(invitation, by=by)
@@ -68,10 +68,10 @@ def resend(invitation: Invitation, *, by: Account, origin: Origin, now: datetime
 
 
 def resend_batch(batch: Batch, *, by: Account, origin: Origin, now: datetime) -> int:
-    """Send the mails of a batch again to those who have not come; return how many.
+    """Resend a batch's mails to everyone who hasn't redeemed; return how many.
 
-    Left out are whoever wants no mail, has one waiting, or got three within the hour. Raises
-    what `reach.require_may_act` raises.
+    Skips recipients who unsubscribed, have one waiting, or got three within the hour. Raises as
+    `permissions.require_may_act` does.
     """
     permissions.require_may_act(batch, by=by)
     queued = _queue_again([Invitation.batch_id == batch.id], now)
@@ -89,7 +89,10 @@ def resend_batch(batch: Batch, *, by: Account, origin: Origin, now: datetime) ->
 
 
 def resend_chosen(ids: Collection[UUID], *, by: Account, origin: Origin, now: datetime) -> int:
-    """The same for these invitations. Raises `NotAllowed` if one of them is beyond `by`."""
+    """Like `resend_batch`, for selected invitations.
+
+    Raises `NotAllowed` if `by` may not act on all of them.
+    """
     permissions.require_may_act_on_all(ids, by=by)
     queued = _queue_again([Invitation.id.in_(ids)], now)
     for about in queued:
@@ -99,7 +102,10 @@ def resend_chosen(ids: Collection[UUID], *, by: Account, origin: Origin, now: da
 
 
 def pause(batch: Batch, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Hold the mails of a batch back; one that is on its way arrives. Raises as `reach` does."""
+    """Pause a batch's mails, except those being sent.
+
+    Raises as `permissions.require_may_act` does.
+    """
     permissions.require_may_act(batch, by=by)
     _set_pause(batch, now)
     audit.record("batch.mail_paused", now=now, origin=origin, actor=by.id, subject=batch.id)
@@ -107,7 +113,7 @@ def pause(batch: Batch, *, by: Account, origin: Origin, now: datetime) -> None:
 
 
 def resume(batch: Batch, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Let the mails of a batch go on. Raises as `reach` does."""
+    """Resume a batch's mails. Raises as `permissions.require_may_act` does."""
     permissions.require_may_act(batch, by=by)
     _set_pause(batch, None)
     audit.record("batch.mail_resumed", now=now, origin=origin, actor=by.id, subject=batch.id)
@@ -115,7 +121,7 @@ def resume(batch: Batch, *, by: Account, origin: Origin, now: datetime) -> None:
 
 
 def pause_all(*, by: Account, origin: Origin, now: datetime) -> None:
-    """Hold the mails of every batch back. Raises `NotAllowed`."""
+    """Pause the mails of all batches. Raises `NotAllowed`."""
     _require_owner(by)
     db.session.execute(sa.update(Installation).values(bulk_mail_paused_at=now))
     audit.record("mail.paused", now=now, origin=origin, actor=by.id)
@@ -123,7 +129,7 @@ def pause_all(*, by: Account, origin: Origin, now: datetime) -> None:
 
 
 def resume_all(*, by: Account, origin: Origin, now: datetime) -> None:
-    """Let them go on, but those of a batch that is paused by itself. Raises `NotAllowed`."""
+    """Resume them, except for batches paused separately. Raises `NotAllowed`."""
     _require_owner(by)
     db.session.execute(sa.update(Installation).values(bulk_mail_paused_at=None))
     audit.record("mail.resumed", now=now, origin=origin, actor=by.id)
@@ -131,17 +137,17 @@ def resume_all(*, by: Account, origin: Origin, now: datetime) -> None:
 
 
 def may_show(mail: Mail, *, by: Account) -> bool:
-    """Whether `by` may read what a mail hands its reader, its code above all.
+    """Whether `by` may read a mail's contents, above all its code.
 
-    Codes that confirm an e-mail or a new password are read here only where nothing else brings
-    them: without a mail server.
+    Codes that confirm an e-mail or a new password are shown only without a mail server, where there
+    is no other way to get them.
     """
     is_delivered = bool(settings.mail_url.get_secret_value())
     return by.may(Role.OWNER) and not (mail.is_verification and is_delivered)
 
 
 def show(mail: Mail, *, by: Account, origin: Origin, now: datetime) -> Matter | Notice:
-    """What a mail is about, with its code; audited. Raises `NotAllowed`, `NotFound`."""
+    """A mail's contents with its code; audited. Raises `NotAllowed`, `NotFound`."""
     if not may_show(mail, by=by):
         raise NotAllowed
     matter = (invitation_mail.matters([mail]) | account_mail.notices([mail])).get(mail.id)
@@ -158,30 +164,33 @@ def show(mail: Mail, *, by: Account, origin: Origin, now: datetime) -> Matter | 
 
 
 def retry(mail: Mail, *, by: Account, now: datetime) -> None:
-    """Put a failed mail back, with all its tries; any other stays. Raises `NotAllowed`."""
+    """Requeue a failed mail with all attempts; any other stays. Raises `NotAllowed`."""
     _require_owner(by)
     outbox.retry(mail, now=now)
 
 
 def retry_all(*, by: Account, now: datetime) -> int:
-    """Put every failed mail back; return how many. Raises `NotAllowed`."""
+    """Requeue every failed mail; return how many. Raises `NotAllowed`."""
     _require_owner(by)
     return outbox.retry_all(now=now)
 
 
 def retry_batch(batch: Batch, *, by: Account, now: datetime) -> int:
-    """Put the failed mails of a batch back; return how many. Raises as `reach` does."""
+    """Requeue the failed mails of a batch; return how many.
+
+    Raises as `permissions.require_may_act` does.
+    """
     permissions.require_may_act(batch, by=by)
     return outbox.retry_all(now=now, batch=batch.id)
 
 
 def paused_at() -> datetime | None:
-    """Since when the mails of all batches are held back, if they are."""
+    """Since when all batch mail is paused, if it is."""
     return db.session.scalar(sa.select(Installation.bulk_mail_paused_at))
 
 
 def take_turns() -> None:
-    """Wait for whoever else is about to queue mails by what is queued already.
+    """Serialise verbs that queue mails depending on what is already queued.
 
     Two at once would both see the last free place, and both take it.
     """
@@ -205,7 +214,7 @@ def _require_room(invitation: UUID, recipient: str, now: datetime) -> None:
 
 
 def _queue_again(which: list[sa.ColumnElement[bool]], now: datetime) -> list[UUID]:
-    """Queue a mail for each of these that may have one; return their ids."""
+    """Queue a mail for each of these that may get one; return their ids."""
     take_turns()
     found = db.session.execute(
         sa.select(Invitation.id, Invitation.recipient, Invitation.batch_id).where(
@@ -218,7 +227,7 @@ def _queue_again(which: list[sa.ColumnElement[bool]], now: datetime) -> list[UUI
             _resent(Invitation.recipient, now).scalar_subquery() < MOST_AN_HOUR,
         )
     )
-    # One a mailbox: it may hold several of these, and each would count the same mails.
+    # One per mailbox: it may hold several of these, all counted against the same limit.
     chosen = {to: outbox.Address(about, to, batch) for about, to, batch in found if to}
     outbox.queue_many("invitation", chosen.values(), now=now)
     return [address.about for address in chosen.values()]
@@ -229,9 +238,9 @@ def _waiting() -> sa.Select[Any]:
 
 
 def _resent(recipient: object, now: datetime) -> sa.Select[Any]:
-    """How many mails this mailbox was sent again in the last hour.
+    """How many mails were resent to this mailbox in the last hour.
 
-    (The first mail of an invitation has its id.)
+    The first mail of an invitation shares its id and is not counted.
     """
     return (
         sa.select(sa.func.count())

@@ -1,6 +1,6 @@
-"""Addresses that asked not to be written to, and the signed link by which they ask.
+"""Unsubscribing: the signed link in a mail, and the addresses that used it.
 
-The link names the invitation, not the address: a link is copied, forwarded and logged.
+The link names the invitation, not the address, because links are copied, forwarded and logged.
 """
 
 from datetime import datetime
@@ -18,12 +18,12 @@ from portal.models import Invitation, MailRefusal
 
 
 def url(invitation_id: UUID) -> str:
-    """Where whoever got a mail about this invitation asks for no more."""
+    """The unsubscribe link for mails about this invitation."""
     return f"{settings.base_url}/no-more-mail/{_signer().sign(invitation_id.hex).decode()}"
 
 
 def invitation_of(token: str) -> Invitation:
-    """The invitation a link of ours names; raises `NotFound` for a link that is not ours."""
+    """The invitation behind an unsubscribe link; raises `NotFound` for a forged one."""
     try:
         named = UUID(_signer().unsign(token).decode())
     except (BadData, ValueError) as error:
@@ -35,7 +35,7 @@ def invitation_of(token: str) -> Invitation:
 
 
 def refuse(email: str, *, now: datetime) -> None:
-    """Write to this address no more. Asking twice changes nothing."""
+    """Unsubscribe an address. Doing it twice changes nothing."""
     db.session.add(MailRefusal(email=email, at=now))
     try:
         db.session.commit()
