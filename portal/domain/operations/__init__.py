@@ -1,1 +1,1 @@
-"""What the portal knows of its own running: its key, its last backup, its worker's tasks."""
+"""The state of the installation: secret key, backups, retention, worker tasks."""

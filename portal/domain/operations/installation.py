@@ -1,4 +1,4 @@
-"""What the portal knows about itself: its secret key, its last backup, when it last pruned."""
+"""The installation's state: its secret key, last backup and last pruning."""
 
 from datetime import datetime, timedelta
 from hmac import compare_digest
@@ -25,9 +25,9 @@ def get() -> Installation:
 
 
 def recognise_key(*, now: datetime) -> bool:
-    """Whether the database knows the secret key in use, or one it replaced. Commits.
+    """Whether the database matches the current secret key, or one it replaced. Commits.
 
-    A first key, and one that replaced another, are written down; a foreign one never is.
+    A first key, and one that replaced another, are recorded; an unrelated one never is.
     """
     known = db.session.scalar(sa.select(Installation.key_check))
     checks = keys.derive_all("key check")
@@ -42,32 +42,32 @@ def recognise_key(*, now: datetime) -> bool:
 
 
 def fingerprint() -> str:
-    """Eight characters by which people tell one secret key from another."""
+    """Eight characters by which people can compare secret keys."""
     return keys.derive("key check").hex()[:8]
 
 
 def note_backup(*, now: datetime) -> None:
-    """Remember that a backup was made."""
+    """Record that a backup was made."""
     _set(backed_up_at=now)
     audit.record("portal.backed_up", now=now, origin=COMMAND_LINE)
     db.session.commit()
 
 
 def note_restoration(*, now: datetime) -> None:
-    """Remember that what stands here came from a backup."""
+    """Record that the data was restored from a backup."""
     audit.record("portal.restored", now=now, origin=COMMAND_LINE)
     db.session.commit()
 
 
 def note_pruning(*, now: datetime) -> None:
-    """Remember when old rows were removed. Takes part in the caller's transaction."""
+    """Record when old rows were removed. Takes part in the caller's transaction."""
     _set(pruned_at=now)
 
 
 def begin_pruning(every: timedelta, *, now: datetime) -> bool:
-    """Whether it is time to prune again; whoever is told so is the only one. Commits."""
+    """Claim the next pruning if it is due; True for one caller only. Commits."""
     is_due = sa.or_(Installation.pruned_at.is_(None), Installation.pruned_at <= now - every)
-    # Asked at every round of the worker: only what is due is worth a write.
+    # Runs in every round of the worker: write only if it is due.
     if db.session.scalar(sa.select(Installation.id).where(is_due)) is None:
         return False
     begun = db.session.execute(
@@ -82,7 +82,7 @@ def begin_pruning(every: timedelta, *, now: datetime) -> bool:
 
 
 def _adopt(check: bytes, before: bytes | None, now: datetime) -> None:
-    """Of several processes that start at once, one writes the key down."""
+    """Record the key; of several processes starting at once, one does."""
     adopted = db.session.execute(
         sa.update(Installation)
         .where(Installation.key_check == before if before else Installation.key_check.is_(None))
@@ -95,7 +95,7 @@ def _adopt(check: bytes, before: bytes | None, now: datetime) -> None:
 
 
 def _opens_the_newest_code() -> bool:
-    """A database of a time before keys were written down tells by its codes."""
+    """For a database from before keys were recorded: try to decrypt its newest code."""
     newest = db.session.scalars(sa.select(Invitation).order_by(Invitation.id.desc()).limit(1))
     invitation = newest.first()
     if invitation is None:

@@ -1,8 +1,8 @@
-"""Counts the tries of the worker's tasks in the database, where a dying worker leaves them.
+"""Counts attempts at the worker's tasks, in the database, so that they survive its death.
 
-A task is begun by a commit of its own. Whichever kills its worker twice in a row is set aside until
-somebody resumes it; one that raises an exception is tried again, later each time. Mails have their
-own counts (`outbox`).
+Each attempt begins with its own commit. A task that kills its worker twice in a row is set aside
+until somebody resumes it; one that raises an exception is retried with growing delays. Mails are
+counted separately (`outbox`).
 """
 
 from datetime import datetime, timedelta
@@ -20,23 +20,23 @@ from portal.extensions import db
 from portal.models import Account, Batch, BatchState, TaskKind, WorkerTask
 
 MOST_DEATHS = 2
-# Until then a task that was begun and has not ended may still be running.
+# Until then a task that has begun and not ended may still be running.
 LEASE = timedelta(seconds=30)
 PAUSES = [timedelta(seconds=seconds) for seconds in (5, 60, 300, 1800, 3600)]
 MANY_FAILURES = 3
 
 
 class Task(NamedTuple):
-    """One task of the worker: its kind, and the id of what it is about, if there are several."""
+    """A task of the worker: its kind, and the id of its subject if there can be several."""
 
     kind: TaskKind
     key: str = ""
 
 
 def begin(task: Task, *, now: datetime) -> bool:
-    """Count a try, and say whether the task may be begun now. Commits.
+    """Count an attempt; return whether the task may run now. Commits.
 
-    Raises `TaskSetAside` once: when it has killed too many workers.
+    Raises `TaskSetAside`, once, when it has killed too many workers.
     """
     seen = _find(task)
     if seen is None:
@@ -64,25 +64,25 @@ def begin(task: Task, *, now: datetime) -> bool:
 
 
 def finish(task: Task) -> None:
-    """It ended well: forget its tries. Commits."""
+    """Record success: clear the attempts. Commits."""
     forget(task)
     db.session.commit()
 
 
 def forget(task: Task) -> None:
-    """What it was about is gone, or somebody resumes it. Takes part in the transaction."""
+    """Clear the attempts: its subject is gone, or it is resumed. Part of the transaction."""
     db.session.execute(sa.delete(WorkerTask).where(*_is(task)))
 
 
 def leave(task: Task) -> None:
-    """Another worker is at it, or nothing was left to do: take the try back. Commits."""
+    """Take the attempt back: another worker has it, or nothing was to do. Commits."""
     _update(task, deaths=WorkerTask.deaths - 1)
     db.session.execute(sa.delete(WorkerTask).where(*_is(task), WorkerTask.deaths == 0))
     db.session.commit()
 
 
 def fail(task: Task, error: str, *, now: datetime) -> None:
-    """It raised an exception, and its worker lives: try again, later each time. Commits."""
+    """Record an exception and schedule a retry, later each time. Commits."""
     seen = _find(task)
     failures = seen.failures if seen else 0
     pause = PAUSES[min(failures, len(PAUSES) - 1)]
@@ -91,13 +91,13 @@ def fail(task: Task, error: str, *, now: datetime) -> None:
 
 
 def task_of(batch: Batch) -> Task:
-    """What the worker has to do for a batch: to read it, or to issue it."""
+    """The worker's task for a batch: read its file, or issue it."""
     kind = TaskKind.IMPORT if batch.state is BatchState.READING else TaskKind.BATCH
     return Task(kind, str(batch.id))
 
 
 def is_set_aside(batch: Batch) -> bool:
-    """Whether a batch waits for somebody to resume it."""
+    """Whether a batch's task is set aside until somebody resumes it."""
     if batch.state not in {BatchState.READING, BatchState.ISSUING}:
         return False
     seen = _find(task_of(batch))
@@ -105,14 +105,14 @@ def is_set_aside(batch: Batch) -> bool:
 
 
 def troubled() -> list[WorkerTask]:
-    """The tasks that are set aside, or have failed many times in a row."""
+    """Tasks that are set aside or have failed many times in a row."""
     many = WorkerTask.failures >= MANY_FAILURES
     found = sa.select(WorkerTask).where(sa.or_(WorkerTask.set_aside_at.is_not(None), many))
     return list(db.session.scalars(found.order_by(WorkerTask.kind, WorkerTask.key)))
 
 
 def resume(task: Task, *, by: Account, origin: Origin, now: datetime) -> None:
-    """Let the worker begin it again, with all its tries. Any other stays as it is."""
+    """Let the worker begin a set-aside task again, with all attempts. Any other stays as it is."""
     seen = _find(task)
     if seen is None or seen.set_aside_at is None:
         return
@@ -125,7 +125,7 @@ def resume(task: Task, *, by: Account, origin: Origin, now: datetime) -> None:
 
 
 def resume_batch(batch: Batch, *, by: Account, origin: Origin, now: datetime) -> None:
-    """`resume` the task of a batch or an import. Raises what `reach.require_may_act` raises."""
+    """`resume` the task of a batch or import. Raises as `permissions.require_may_act` does."""
     permissions.require_may_act(batch, by=by)
     resume(task_of(batch), by=by, origin=origin, now=now)
 
@@ -144,7 +144,7 @@ def _insert(task: Task, now: datetime) -> bool:
         db.session.execute(
             sa.insert(WorkerTask).values(**task._asdict(), deaths=1, failures=0, due_at=now + LEASE)
         )
-    except IntegrityError:  # another worker began it this moment
+    except IntegrityError:  # another worker began it just now
         db.session.rollback()
         return False
     db.session.commit()
