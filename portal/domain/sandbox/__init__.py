@@ -1,9 +1,9 @@
-"""Runs decoders of untrusted files in child processes whose memory and time are limited.
+"""Runs decoders of untrusted files in child processes with limited memory and time.
 
 A decoder is a module with a function `decode(source, target)`: it reads the file from `source`,
-writes lines to `target`, and refuses a file by raising a `PortalError`. It runs in a new
-interpreter: forking a process that has threads is unsafe. The kernel enforces the limits, so a
-decoder stuck in C code is stopped too. A child sees none of the portal's environment.
+writes lines to `target`, and rejects a file by raising a `PortalError`. It runs in a new
+interpreter, since forking a process with threads is unsafe. The kernel enforces the limits, so a
+decoder stuck in C code is stopped too. The child gets none of the portal's environment.
 """
 
 import json
@@ -19,15 +19,15 @@ from typing import IO, NamedTuple
 from portal.domain.errors import DecodersBusy, PortalError
 from portal.domain.sandbox import child
 
-PLACES = 2  # children at once, for each process
-# What an interpreter may need to find its libraries and its temporary files.
+PLACES = 2  # concurrent children per process
+# What an interpreter may need to find its libraries and temporary files.
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "TZ")
 
 _places = BoundedSemaphore(PLACES)
 
 
 class Limits(NamedTuple):
-    """What one child may use; the kernel kills it when it exceeds a time."""
+    """The limits of one child; the kernel kills it when it runs out of time."""
 
     memory: int  # bytes of address space
     processor: int  # seconds of CPU time
@@ -36,18 +36,18 @@ class Limits(NamedTuple):
 
 
 class DecoderRefused(PortalError):
-    """The decoder refused the file, and says why."""
+    """The decoder rejected the file, with a reason."""
 
 
 class DecoderStopped(Exception):
-    """The child was killed at one of its limits, or broke."""
+    """The child was killed at one of its limits, or crashed."""
 
 
 def decode(decoder: str, source: IO[bytes], limits: Limits) -> Generator[bytes]:
-    """The lines that the module `decoder` makes of the file `source`, from its beginning.
+    """The lines that the module `decoder` produces from the file `source`, read from its start.
 
     Close the iterator to stop the child early. Raises `DecodersBusy` at once if all places are
-    taken, `DecoderRefused`, and `DecoderStopped`; these two possibly after some lines.
+    taken, and `DecoderRefused` or `DecoderStopped`, possibly after some lines.
     """
     if not _places.acquire(blocking=False):
         raise DecodersBusy
@@ -62,7 +62,7 @@ def decode(decoder: str, source: IO[bytes], limits: Limits) -> Generator[bytes]:
 
 @contextmanager
 def _real_file(source: IO[bytes]) -> Iterator[IO[bytes]]:
-    """`source`, at its beginning, as a file that a child can inherit."""
+    """`source`, rewound, as a file that a child can inherit."""
     source.seek(0)
     try:
         source.fileno()
@@ -85,7 +85,7 @@ def _started(decoder: str, file: IO[bytes], limits: Limits) -> Iterator[subproce
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={name: os.environ[name] for name in PASSED_ON if name in os.environ},
-        start_new_session=True,  # Ctrl-C is for the portal, which ends its children itself
+        start_new_session=True,  # Ctrl-C goes to the portal, which stops its children itself
     )
     with started:
         try:

@@ -1,7 +1,7 @@
-"""The program of a child: limits itself, then runs one decoder from standard input to output.
+"""The child process: limits itself, then runs one decoder from standard input to output.
 
-`python -I child.py DECODER MEMORY PROCESSOR CLOCK FILE`. It is run as a file, not as a module of
-the portal: importing `portal` would load all of Flask.
+`python -I child.py DECODER MEMORY PROCESSOR CLOCK FILE`. It runs as a file, not as a module of the
+portal: importing `portal` would load all of Flask.
 """
 
 import importlib
@@ -15,12 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
-REFUSED = 3  # exit status; the sentence is on standard error, in JSON
+REFUSED = 3  # exit status; the message is on standard error, as JSON
 NICENESS = 10  # requests go first
 
 
 def limit(memory: int, processor: int, clock: int, file: int) -> None:
-    """Let the kernel kill this process, or refuse it memory, beyond these limits."""
+    """Have the kernel kill this process, or deny it memory, beyond these limits."""
     os.nice(NICENESS)
     signal.alarm(clock)
     for name, amount in (
@@ -29,12 +29,12 @@ def limit(memory: int, processor: int, clock: int, file: int) -> None:
         ("RLIMIT_FSIZE", file),
         ("RLIMIT_AS", memory),
     ):
-        with suppress(ValueError, OSError):  # macOS knows no limit of the address space
+        with suppress(ValueError, OSError):  # macOS cannot limit the address space
             resource.setrlimit(getattr(resource, name), (amount, amount))
 
 
 def load(decoder: str) -> ModuleType:
-    """The decoder's module, without what `portal/__init__.py` would bring."""
+    """The decoder's module, loaded without `portal/__init__.py`."""
     package = ModuleType("portal")
     package.__path__ = [str(Path(__file__).resolve().parents[2])]
     sys.modules["portal"] = package
