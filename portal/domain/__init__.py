@@ -1,1 +1,1 @@
-"""What the portal does: verbs over values, without Flask, templates or a clock of their own."""
+"""The domain: verbs that take values, without Flask, templates or a clock of their own."""

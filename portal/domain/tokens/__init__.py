@@ -1,1 +1,1 @@
-"""What programs present: API tokens, JWTs, and the dialects' own."""
+"""Tokens of API clients: API tokens, JWTs, refresh tokens, and their signing keys."""

@@ -1,4 +1,4 @@
-"""What programs of staff show: the signed token of a session, or an API token of their own."""
+"""Bearer tokens of staff's programs: API tokens, and the JWT of a session."""
 
 import re
 import secrets
@@ -26,7 +26,7 @@ USED_EVERY = timedelta(minutes=1)
 
 
 class Bearer(NamedTuple):
-    """Who a token speaks for and what it may do; `session`, or the id `token`, is what it is."""
+    """The account a token acts for, and its scopes; identified by `session` or the id `token`."""
 
     account: Account
     scopes: frozenset[Scope]
@@ -34,12 +34,12 @@ class Bearer(NamedTuple):
     token: UUID | None = None
 
     def may(self, scope: Scope) -> bool:
-        """Whether it may do what `scope` stands for."""
+        """Whether it has this scope."""
         return any(scope in held.includes for held in self.scopes)
 
 
 def bearer(token: str, *, address: str, now: datetime) -> Bearer:
-    """Who shows `token` at `address`: an API token or an admin's JWT. Raises `SignInRequired`."""
+    """The bearer of an API token or an admin's JWT at `address`. Raises `SignInRequired`."""
     if token.startswith(API_TOKEN_PREFIX):
         try:
             return api_token(token, address=address, now=now)
@@ -52,11 +52,10 @@ def bearer(token: str, *, address: str, now: datetime) -> Bearer:
 
 
 def api_token(token: str, *, address: str, now: datetime) -> Bearer:
-    """Who shows an API token at `address`. It may do no more than its account may at that moment.
+    """The bearer of an API token at `address`, with no more rights than its account has now.
 
-    Raises `UnknownToken` for one that nobody was given, and `SignInRequired` for one that is no
-    API token at all, has ended, whose account may not have any, or has to set up a second factor
-    first.
+    Raises `UnknownToken` for one never issued, and `SignInRequired` for one that is no API token,
+    is revoked or expired, or whose account may not have any or still has to set up 2FA.
     """
     if not API_TOKEN.fullmatch(token):
         raise SignInRequired
@@ -86,9 +85,9 @@ def create_api_token(
     origin: Origin,
     now: datetime,
 ) -> tuple[ApiToken, str]:
-    """A new API token of one's own and, this once, the token itself; the mailbox hears of it.
+    """Create an API token for oneself; return it with the secret, which is shown only once.
 
-    Raises `NotAllowed`.
+    The account is notified by mail. Raises `NotAllowed`.
     """
     if not by.may(Role.ADMIN):
         raise NotAllowed
@@ -113,7 +112,7 @@ def create_api_token(
 
 
 def revoke_api_token(id: UUID, *, by: Account, origin: Origin, now: datetime) -> None:
-    """End one of one's own API tokens at once. Raises `NotFound`."""
+    """Revoke one of one's own API tokens. Raises `NotFound`."""
     row = db.session.get(ApiToken, id)
     if row is None or row.account_id != by.id:
         raise NotFound
@@ -123,7 +122,7 @@ def revoke_api_token(id: UUID, *, by: Account, origin: Origin, now: datetime) ->
 
 
 def revoke_all_of(account: Account, *, by: Account | None, origin: Origin, now: datetime) -> None:
-    """End every API token of an account at once. Takes part in the caller's transaction."""
+    """Revoke every API token of an account. Takes part in the caller's transaction."""
     ended = db.session.scalars(
         sa.update(ApiToken)
         .where(*_living(account, now))
@@ -137,13 +136,13 @@ def revoke_all_of(account: Account, *, by: Account | None, origin: Origin, now: 
 
 
 def count_living_of(account: Account, *, now: datetime) -> int:
-    """How many API tokens of an account are good."""
+    """How many valid API tokens an account has."""
     living = sa.select(sa.func.count()).select_from(ApiToken).where(*_living(account, now))
     return db.session.scalars(living).one()
 
 
 def api_tokens_of(account: Account) -> list[ApiToken]:
-    """All API tokens an account ever made, newest first."""
+    """All API tokens an account ever created, newest first."""
     return list(
         db.session.scalars(
             sa.select(ApiToken)

@@ -1,8 +1,8 @@
 """Signed tokens (JWT, RFC 7519) of every dialect: their claims, and the session behind each.
 
-A token is only its session's name in an envelope: whether it is good is asked of the session at
-every request. Kinds that share an algorithm are told apart by issuer, by what their claims say,
-and by the dialect of the session: none opens what another is for.
+A token merely names its session, whose state is checked on every request. Kinds that share an
+algorithm are told apart by issuer, by their claims and by the session's dialect, so none is
+accepted in place of another.
 """
 
 from collections.abc import Mapping
@@ -30,14 +30,14 @@ OKAMI_LASTS = timedelta(hours=8)
 SADHELX_ACCESS_LASTS = timedelta(minutes=60)
 SADHELX_LASTS = timedelta(days=30)
 OKAMI_ISSUER = "server"
-SADHELX_ISSUER = "sadlex.auth.service"  # as the document's own tokens spell it
+SADHELX_ISSUER = "sadlex.auth.service"  # as the specification's own tokens spell it
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of token. Without an `issuer` it is the portal's own (`JWT_ISSUER`).
+    """A kind of token. Without an `issuer` it is the portal's own (`JWT_ISSUER`).
 
-    `has` are claims every token of this kind makes, `says` those it makes to the letter.
+    `has` lists claims that every token of this kind must have, `says` those with a fixed value.
     """
 
     algorithm: str
@@ -77,9 +77,9 @@ def admin(session: Session, *, now: datetime) -> str:
 
 
 def kursus(session: Session, *, now: datetime) -> str:
-    """The token of the kursus dialect, which its clients verify by the JWK set.
+    """The token of the kursus dialect, which clients verify by the JWK set.
 
-    They may take its e-mail for a name only if `email_verified` (OpenID Connect Core, 5.1).
+    They may rely on its e-mail only if `email_verified` is true (OpenID Connect Core, 5.1).
     """
     account = _account(session)
     claims = {
@@ -109,7 +109,7 @@ def mobile(session: Session, *, now: datetime) -> str:
 
 
 def okami(session: Session, client_id: str, *, now: datetime) -> str:
-    """The token of the okami dialect: it names its session by account, client and moment."""
+    """The token of the okami dialect, which names its session by account, client and time."""
     claims = {
         "cid": client_id,
         "exp": _seconds(session.expires_at),
@@ -148,7 +148,7 @@ def sadhelx_refresh(session: Session | Living, secret: str, *, now: datetime) ->
 
 
 def claims_of(token: str, kind: Kind, *, now: datetime) -> Mapping[str, Any]:
-    """What a token of this kind says, under a signature of ours; raises `SignInRequired`."""
+    """The claims of a token of this kind, signed by us; raises `SignInRequired`."""
     claims = signing.verified(
         token,
         kind.algorithm,
@@ -163,7 +163,7 @@ def claims_of(token: str, kind: Kind, *, now: datetime) -> Mapping[str, Any]:
 
 
 def session_of(token: str, kind: Kind, *, now: datetime) -> Living:
-    """The living session a token of this kind names, with its account; raises `SignInRequired`."""
+    """The active session of a token of this kind, with its account; raises `SignInRequired`."""
     claims = claims_of(token, kind, now=now)
     named = _okami_session(claims) if kind is OKAMI else _id(claims["jti"])
     session = sessions.find_for_program(named, now=now - LEEWAY) if named else None
@@ -173,7 +173,7 @@ def session_of(token: str, kind: Kind, *, now: datetime) -> Living:
 
 
 def _okami_session(claims: Mapping[str, Any]) -> UUID | None:
-    """The session opened for that account, in that client, in that second."""
+    """The session opened for that account and client in that second."""
     opened = datetime.fromtimestamp(claims["iat"], UTC)
     return db.session.scalar(
         sa.select(Session.id)
@@ -189,7 +189,7 @@ def _okami_session(claims: Mapping[str, Any]) -> UUID | None:
 
 
 def okami_device(client_id: str) -> str:
-    """What a client of the okami dialect is called as a device."""
+    """The device id of an okami client."""
     return f"okami:{client_id.lower()}"
 
 

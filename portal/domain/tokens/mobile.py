@@ -1,7 +1,7 @@
-"""Sign-in for apps that let an account be on one device at a time, and count wrong passwords.
+"""Sign-in of the mobile dialect: one device per account, and a limit on wrong passwords.
 
-Strangers who know a name must not learn by it whether it is there: whatever name it is, the tenth
-wrong password is answered alike.
+Strangers must not learn whether an account exists: for any name, known or not, the tenth wrong
+password gets the same response.
 """
 
 from datetime import datetime, timedelta
@@ -31,10 +31,10 @@ MOST_FAILURES = 10
 def sign_in(
     identity: str, password: str, *, origin: Origin, now: datetime, lasts: timedelta
 ) -> Session:
-    """A session on this device, in place of the one it may have.
+    """Open a session on this device, replacing the one it may have.
 
     The tenth wrong password in a row deactivates a member. Raises `SignedInElsewhere`,
-    `TooManyFailures`, and what `accounts.authenticate` raises.
+    `TooManyFailures`, and as `accounts.authenticate` does.
     """
     try:
         account = accounts.authenticate(identity, password, origin=origin, now=now)
@@ -58,10 +58,10 @@ def sign_in(
 
 
 def _make_room(account: Account, origin: Origin, now: datetime) -> None:
-    """End the session this device has; raise `SignedInElsewhere` if another device has one.
+    """End this device's session; raise `SignedInElsewhere` if another device has one.
 
-    Takes part in the transaction, unless it refuses. The update makes others who sign in to this
-    account wait; the table's own rule backs it.
+    Takes part in the transaction, but commits before it raises. The update serialises sign-ins to
+    this account; a unique index backs it.
     """
     _update(account, failed_sign_ins=0)
     living = sessions.living_in(DIALECT, account.id, now=now)
@@ -76,7 +76,7 @@ def _make_room(account: Account, origin: Origin, now: datetime) -> None:
 
 
 def _count_failure(identity: str, origin: Origin, now: datetime) -> None:
-    """Count towards deactivation; raise `TooManyFailures` when the name's tries are used up."""
+    """Count towards deactivation; raise `TooManyFailures` if the name has no attempts left."""
     account = accounts.find(identity)
     if account is not None and account.role is Role.MEMBER:
         _count_against(account, origin, now)
@@ -106,7 +106,7 @@ def _count_against(account: Account, origin: Origin, now: datetime) -> None:
 
 
 def _tell_failures_from_staff(identity: str) -> None:
-    """Who was deactivated by wrong passwords is told so, and by staff otherwise."""
+    """Raise `TooManyFailures` if wrong passwords, not staff, deactivated the account."""
     account = accounts.find(identity)
     if account is not None and account.failed_sign_ins >= MOST_FAILURES:
         raise TooManyFailures

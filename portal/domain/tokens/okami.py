@@ -1,7 +1,7 @@
-"""Signing in by three steps: a client names itself, a password is shown, the client is let in.
+"""The three-step sign-in of the okami dialect: name the client, check the password, open a session.
 
-What is handed out between the steps is signed and typed (RFC 8725, 3.11): none stands for another,
-nor for a token that opens anything. The first says only who the client is; the second is good once.
+The secrets between the steps are signed and typed (RFC 8725, 3.11), so none can stand in for
+another or for an access token. The first only names the client; the second is valid once.
 """
 
 from datetime import datetime, timedelta
@@ -19,14 +19,14 @@ FIRST, SECOND = "okami-step1+jwt", "okami-step2+jwt"
 
 
 def name_client(client_id: str, *, now: datetime) -> str:
-    """The secret of the first step, for a client that calls itself so."""
+    """The secret of the first step, for a client with this self-chosen id."""
     return _sign({"cid": client_id}, FIRST, now)
 
 
 def show_password(secret: str, email: str, password: str, *, origin: Origin, now: datetime) -> str:
     """The secret of the second step, for that of the first and a password.
 
-    Raises `SignInRequired`, and what `accounts.authenticate` raises.
+    Raises `SignInRequired`, and as `accounts.authenticate` does.
     """
     claims = signing.verified(secret, OKAMI.algorithm, now=now, kind=FIRST, issuer=OKAMI_ISSUER)
     account = accounts.authenticate(email, password, origin=origin, now=now, email_proven=True)
@@ -36,9 +36,9 @@ def show_password(secret: str, email: str, password: str, *, origin: Origin, now
 
 
 def let_in(secret: str, *, address: str, program: str, now: datetime) -> tuple[Session, str]:
-    """A session for the secret of the second step, and the client it is in.
+    """A session for the secret of the second step, and its client's id.
 
-    Raises `SignInRequired`, `VerificationRefused` for one that was used, `AccountDeactivated`.
+    Raises `SignInRequired`, `VerificationRefused` for a used secret, `AccountDeactivated`.
     """
     claims = signing.verified(secret, OKAMI.algorithm, now=now, kind=SECOND, issuer=OKAMI_ISSUER)
     if not {"cid", "jti"} <= claims.keys():

@@ -1,6 +1,6 @@
-"""Refresh tokens: each is good once, and its successor comes with the answer.
+"""Refresh tokens: each is valid once, and the response contains its successor.
 
-Whoever shows one a second time is not alone in holding it: the whole session ends (RFC 9700, 4.14).
+A second use means that somebody else has the token too, so it ends the session (RFC 9700, 4.14).
 """
 
 import secrets
@@ -27,16 +27,16 @@ def issue(session: Session, *, now: datetime) -> str:
 
 
 def begin(session: Session, *, now: datetime) -> str:
-    """The first secret that may stand once for this session. Commits."""
+    """The first refresh secret of a session, valid once. Commits."""
     secret = _add(session, now)
     db.session.commit()
     return secret
 
 
 def renew(token: str, identity: str, *, origin: Origin, now: datetime) -> tuple[Living, str]:
-    """The session of a refresh token, and the next one in its place.
+    """The session of a refresh token, and its successor.
 
-    Raises `SignInRequired`, also for a token of somebody else than `identity`; one that was used
+    Raises `SignInRequired`, also for a token of another account than `identity`; a token used
     before ends its session.
     """
     session = jwt.session_of(token, SADHELX_REFRESH, now=now)
@@ -49,9 +49,9 @@ def renew(token: str, identity: str, *, origin: Origin, now: datetime) -> tuple[
 
 
 def redeem(session: Living, secret: str, *, origin: Origin, now: datetime) -> str:
-    """Use up a secret of this session, and return the next one.
+    """Use up a secret of this session; return its successor.
 
-    Raises `SignInRequired` for one that is unknown or too old, and for one used before, which ends
+    Raises `SignInRequired` for one that is unknown or expired, and for one used before, which ends
     the session.
     """
     used = db.session.execute(

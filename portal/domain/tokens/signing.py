@@ -1,7 +1,8 @@
-"""Keys that sign tokens: one algorithm a key, named by its kid, sealed at rest.
+"""Keys that sign tokens: one algorithm per key, identified by kid, sealed at rest.
 
-The newest key of an algorithm signs. Those it replaced verify what they signed until that has
-expired, then retire. A new `SECRET_KEY` brings new keys: what its predecessor sealed signs no more.
+The newest key of an algorithm signs. Those it replaced verify what they signed until that expires,
+then retire. A new `SECRET_KEY` brings new signing keys: those sealed under its predecessor no
+longer sign.
 """
 
 import json
@@ -32,8 +33,7 @@ from portal.domain.errors import SignInRequired
 from portal.extensions import db
 from portal.models import SigningKey
 
-# How long the longest-lived token of each algorithm may have to be verified: the algorithm's
-# tokens are listed in `signed_tokens`.
+# The longest lifetime of any token signed with each algorithm (see `jwt.py`).
 LONGEST = {
     "RS256": timedelta(hours=24),
     "HS256": timedelta(days=30),
@@ -42,14 +42,14 @@ LONGEST = {
 LEEWAY = timedelta(seconds=30)
 KEPT = timedelta(seconds=30)
 RSA_BITS = 2048
-# RFC 7518, 3.2: a key of HMAC is at least as long as the digest.
+# RFC 7518, 3.2: an HMAC key is at least as long as the digest.
 HMAC_BYTES = {"HS256": 32, "HS512": 64}
 _SEAL = "signing key seal"
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key that was read and unsealed. `signs`: it was sealed under the secret in use."""
+    """An unsealed key. `signs`: it was sealed under the current `SECRET_KEY`."""
 
     kid: str
     algorithm: str
@@ -58,12 +58,12 @@ class Key:
     signs: bool
 
     def lives(self, now: datetime) -> bool:
-        """Whether what it signed is to be believed."""
+        """Whether its signatures are to be trusted."""
         return self.retired_at is None or self.retired_at > now
 
     @cached_property
     def private(self) -> RSAPrivateKey | bytes:
-        """What PyJWT signs with."""
+        """The key for PyJWT to sign with."""
         if self.algorithm in HMAC_BYTES:
             return self.secret
         loaded = load_der_private_key(self.secret, None)
@@ -72,7 +72,7 @@ class Key:
 
     @cached_property
     def public(self) -> Any:
-        """What PyJWT verifies with."""
+        """The key for PyJWT to verify with."""
         return self.private if isinstance(self.private, bytes) else self.private.public_key()
 
 
@@ -85,12 +85,12 @@ class _Read:
         return timedelta() <= now - self.at < KEPT
 
 
-# What this process read of each database.
+# The keys this process has read, by database.
 _read: WeakKeyDictionary[Engine, _Read] = WeakKeyDictionary()
 
 
 def sign(claims: dict[str, Any], algorithm: str, *, now: datetime, kind: str = "JWT") -> str:
-    """A token under the newest key, with `kind` as its `typ`. The very first one makes the key."""
+    """A token signed by the newest key, with `kind` as its `typ`; the first one creates the key."""
     key = key_in_use(algorithm, now=now)
     headers = {"kid": key.kid, "typ": kind}
     return jwt.encode(claims, key.private, algorithm=algorithm, headers=headers)
@@ -112,7 +112,8 @@ def verified(
 ) -> Mapping[str, Any]:
     """The claims of a token of this algorithm and `typ`; raises `SignInRequired`.
 
-    The key is chosen by `kid` among our own, and by nothing else the token says (RFC 8725, 3.1).
+    The key is looked up by `kid` among our own; nothing else in the token can choose it (RFC 8725,
+    3.1).
     """
     try:
         key = _by_kid(_header(token).get("kid"), now)
@@ -126,12 +127,12 @@ def verified(
     return claims
 
 
-@lru_cache(maxsize=1024)  # PyJWT decodes the whole token to read it
+@lru_cache(maxsize=1024)  # PyJWT decodes the whole token for this
 def _header(token: str) -> Mapping[str, Any]:
     return jwt.get_unverified_header(token)
 
 
-@lru_cache(maxsize=1024)  # a good signature stays good; key, clock and session are asked each time
+@lru_cache(maxsize=1024)  # a signature stays valid; key, expiry and session are checked each time
 def _signed_claims(
     token: str, key: Key, kind: str, issuer: str, audience: str | None
 ) -> Mapping[str, Any]:
@@ -150,7 +151,7 @@ def _signed_claims(
 
 
 def public_keys(*, now: datetime) -> dict[str, list[dict[str, Any]]]:
-    """The public halves as a JWK set (RFC 7517), newest first; there is always one to verify by."""
+    """The public keys as a JWK set (RFC 7517), newest first; never empty."""
     _first("RS256", now)
     rows = db.session.scalars(
         sa.select(SigningKey)
@@ -161,10 +162,9 @@ def public_keys(*, now: datetime) -> dict[str, list[dict[str, Any]]]:
 
 
 def rotate(algorithm: str, *, now: datetime, at_once: bool = False) -> str:
-    """Make a new key of this algorithm, and return its kid.
+    """Create a new key of this algorithm; return its kid.
 
-    The old ones verify until what they signed has expired; `at_once` (the key is known to others)
-    they retire now.
+    Old keys verify until their tokens expire; `at_once`, for a leaked key, retires them now.
     """
     ends = now if at_once else now + LONGEST[algorithm] + LEEWAY + KEPT
     db.session.execute(
@@ -183,7 +183,7 @@ def rotate(algorithm: str, *, now: datetime, at_once: bool = False) -> str:
 
 
 def _make(algorithm: str, now: datetime) -> str:
-    """Add a key; two processes may each make a first one, and both are good."""
+    """Add a key; if two processes both create a first one, both are valid."""
     kid = secrets.token_hex(8)
     secret, public = _drawn(algorithm, kid)
     db.session.add(
@@ -200,7 +200,7 @@ def _make(algorithm: str, now: datetime) -> str:
 
 
 def _drawn(algorithm: str, kid: str) -> tuple[bytes, str | None]:
-    """A new secret, and the public half of it as a JWK, if it has any."""
+    """A new secret, and its public half as a JWK if it has one."""
     if algorithm in HMAC_BYTES:
         return secrets.token_bytes(HMAC_BYTES[algorithm]), None
     pair = generate_private_key(public_exponent=65537, key_size=RSA_BITS)
@@ -211,7 +211,7 @@ def _drawn(algorithm: str, kid: str) -> tuple[bytes, str | None]:
 
 
 def _by_kid(kid: object, now: datetime) -> Key | None:
-    """The living key of that name; one made by another process since we looked is looked up."""
+    """The valid key with that kid, reading again in case another process created it just now."""
     if not isinstance(kid, str):
         return None
     key = _known(now).get(kid) or _look(now).get(kid)
@@ -219,7 +219,7 @@ def _by_kid(kid: object, now: datetime) -> Key | None:
 
 
 def _first(algorithm: str, now: datetime) -> Key:
-    """The key that signs, made now if there is none. Commits."""
+    """The signing key, created if there is none. Commits."""
     key = _newest(_look(now), algorithm)
     if key is None:
         kid = _make(algorithm, now)
@@ -229,7 +229,7 @@ def _first(algorithm: str, now: datetime) -> Key:
 
 
 def _newest(known: dict[str, Key], algorithm: str) -> Key | None:
-    """The key that signs: the first of those read, since they come newest first."""
+    """The signing key: the first of those read, as they are sorted newest first."""
     fitting = (
         key
         for key in known.values()
@@ -244,7 +244,7 @@ def _known(now: datetime) -> dict[str, Key]:
 
 
 def _look(now: datetime) -> dict[str, Key]:
-    """Read every key that has not retired; the unsealed ones of before are kept."""
+    """Read every key that has not retired, reusing those already unsealed."""
     earlier = _read.get(db.engine)
     rows = db.session.scalars(
         sa.select(SigningKey)
@@ -261,7 +261,7 @@ def _look(now: datetime) -> dict[str, Key]:
 
 
 def _unsealed(row: SigningKey, earlier: Key | None) -> Key | None:
-    """The key in this row; None if its `SECRET_KEY` is gone for good."""
+    """The key in this row; None if the `SECRET_KEY` that sealed it is gone."""
     if earlier is not None and earlier.retired_at == row.retired_at:
         return earlier
     place = _row(row.kid, row.algorithm)
