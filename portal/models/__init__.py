@@ -1,4 +1,4 @@
-"""The tables, and the questions a row can answer about itself."""
+"""The tables, and the questions that rows answer about themselves."""
 
 from portal.models.account import Account, EmailProof, Installation, IssuedCount, Role
 from portal.models.api_token import ApiToken, IssueReceipt, Scope

@@ -13,7 +13,7 @@ from portal.extensions import Base
 
 
 class Role(StrEnum):
-    """What an account may do; each may do all that the ones before it may."""
+    """The role of an account; each includes the rights of those before it."""
 
     MEMBER = "member"
     VIEWER = "viewer"
@@ -27,30 +27,30 @@ class Role(StrEnum):
 
     @property
     def is_staff(self) -> bool:
-        """Whether the role opens the staff pages at all."""
+        """Whether the role gives access to the staff pages."""
         return self is not Role.MEMBER
 
     @property
     def phrase(self) -> str:
-        """The role as it stands in a sentence: `an owner`."""
+        """The role with its article, for sentences: `an owner`."""
         return f"{'an' if self[0] in 'ao' else 'a'} {self}"
 
 
 class EmailProof(StrEnum):
-    """Why an account's e-mail counts as its own."""
+    """How an account's e-mail was proven."""
 
-    MAIL = "mail"  # a code or a link that was mailed to that very address came back
-    FIRST_OWNER = "first_owner"  # nobody was there to doubt it
-    COMMAND_LINE = "command_line"  # whoever runs the server vouched for it
+    MAIL = "mail"  # by a code or link mailed to that address
+    FIRST_OWNER = "first_owner"  # there was nobody else yet
+    COMMAND_LINE = "command_line"  # by whoever runs the server
 
 
 class Account(Base):
-    """One person who signs in with a password.
+    """A person who signs in with a password.
 
-    `serial` is the small number some dialects know an account by. `confirmed_at` says since when
-    it lets its owner in: members prove their e-mail first, staff need not. Whether the e-mail is
-    theirs is said by `email_proof` alone, None as long as nobody knows. `avatar` is the digest of
-    the picture that is shown.
+    `serial` is the small number by which some dialects know an account. `confirmed_at` is when its
+    owner was allowed to sign in: members have to prove their e-mail first, staff do not. Whether
+    the e-mail is proven depends on `email_proof` alone, None if not. `avatar` is the digest of the
+    current picture.
     """
 
     __tablename__ = "account"
@@ -88,26 +88,26 @@ class Account(Base):
     totp_last_step: Mapped[int | None] = mapped_column(sa.BigInteger)
 
     def may(self, role: Role) -> bool:
-        """Whether this account may do what `role` may."""
+        """Whether this account has the rights of `role`."""
         return self.deactivated_at is None and self.role.rank >= role.rank
 
     @property
     def email_is_proven(self) -> bool:
-        """Whether the e-mail is known to be theirs: no other is asserted, or opens anything."""
+        """Whether the e-mail is proven; unproven, it is never asserted and opens nothing."""
         return self.email_proof is not None
 
     @property
     def full_name(self) -> str:
-        """First and last name; the username of whoever gave none."""
+        """First and last name, or the username without them."""
         return f"{self.first_name} {self.last_name}".strip() or self.username
 
     @property
     def may_read_codes(self) -> bool:
-        """Viewers see what became of invitations, never the codes themselves."""
+        """Whether it may see codes; viewers see invitations and results only."""
         return self.may(Role.ADMIN)
 
     def may_grant(self, role: Role) -> bool:
-        """Whether this account may issue invitations that give somebody `role`."""
+        """Whether this account may issue invitations that grant `role`."""
         return self.may(Role.ADMIN) and self.may(role)
 
     @property
@@ -118,8 +118,8 @@ class Account(Base):
     def may_act_on(self, *, grants: Role | None, batch_of: UUID | None) -> bool:
         """Whether this account may show, mail, extend, revoke or hand out such an invitation.
 
-        Staff act on what they could grant themselves (`grants` None: no role), and on those of a
-        batch only if they may see the batch (`batch_of`: who issued it; None: it is of no batch).
+        Staff may act on invitations with a role they could grant (`grants` None: no role) and, in a
+        batch, only if they may see the batch (`batch_of`: its issuer; None: not in a batch).
         """
         return (
             self.may(Role.ADMIN)
@@ -128,16 +128,15 @@ class Account(Base):
         )
 
     def may_see_batches_of(self, issuer: UUID) -> bool:
-        """Owners see every batch, other staff who issue codes their own."""
+        """Whether it may see the issuer's batches: owners see all, admins their own."""
         return self.may(Role.OWNER) or (self.may(Role.ADMIN) and self.id == issuer)
 
 
 class Installation(Base):
-    """The one row about this portal itself: who came first is decided by updating it.
+    """The single row about this installation; locking it decides who becomes the first owner.
 
-    All workers keep the pace of bulk mail by it: none is sent before `bulk_mail_after`, nor while
-    it is paused.
-    `key_check` tells the secret key the portal runs with from others, and gives nothing of it away.
+    It also paces bulk mail for all workers: none is sent before `bulk_mail_after` or while paused.
+    `key_check` identifies the secret key without revealing anything about it.
     """
 
     __tablename__ = "installation"
@@ -156,9 +155,9 @@ class Installation(Base):
 
 
 class IssuedCount(Base):
-    """How many invitations an account issued one by one: the sum of its slots.
+    """A slot counting the invitations an account issued one by one; the slots add up.
 
-    Those of whole batches, and of former versions, are in `Account.invitations_issued`.
+    Those of batches, and of former versions, are in `Account.invitations_issued`.
     """
 
     __tablename__ = "issued_count"

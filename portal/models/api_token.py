@@ -1,4 +1,4 @@
-"""Tokens by which programs act for a member of staff, and what they asked for once."""
+"""API tokens of staff, and receipts of idempotent requests."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -16,8 +16,8 @@ from portal.models.account import Account
 class Scope(StrEnum):
     """What a token may do.
 
-    `manage` includes `issue`, and `issue` includes `read`. `sign-in` stands apart: an app that
-    holds it may try the passwords of the people who use the app, and nothing else.
+    `manage` includes `issue`, and `issue` includes `read`. `sign-in` stands apart: an app with it
+    may check the passwords of its users, and nothing else.
     """
 
     READ = "read"
@@ -27,7 +27,7 @@ class Scope(StrEnum):
 
     @cached_property
     def includes(self) -> "frozenset[Scope]":
-        """Every scope that a token with this one has."""
+        """All scopes that this one grants."""
         ladder = (Scope.READ, Scope.ISSUE, Scope.MANAGE)
         return frozenset(ladder[: ladder.index(self) + 1] if self in ladder else (self,))
 
@@ -35,7 +35,8 @@ class Scope(StrEnum):
 class ApiToken(Base):
     """A named token of one account. Only its digest is stored.
 
-    `scopes` holds at most one of `read`, `issue` and `manage`, and `sign-in` beside it or alone.
+    `scopes` holds at most one of `read`, `issue` and `manage`; `sign-in` may be added or stand
+    alone.
     """
 
     __tablename__ = "api_token"
@@ -64,16 +65,16 @@ class ApiToken(Base):
 
     @property
     def scope(self) -> str:
-        """Its scopes as OAuth writes them: `read sign-in`."""
+        """Its scopes in OAuth's notation: `read sign-in`."""
         return " ".join(scope for scope in Scope if scope in self.scopes)
 
     def lives(self, now: datetime) -> bool:
-        """Whether it is good at `now`."""
+        """Whether it is valid at `now`."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
 
 class IssueReceipt(Base):
-    """What an `Idempotency-Key` was answered with, so that repeating it issues nothing new."""
+    """The invitation issued for an `Idempotency-Key`; a repeated request issues no other."""
 
     __tablename__ = "issue_receipt"
 

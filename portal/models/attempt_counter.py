@@ -1,4 +1,4 @@
-"""The counters behind the lockout: one row a limited key, shared by every worker."""
+"""The counters behind rate limits and lockouts: one row per key, shared by all workers."""
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -7,7 +7,7 @@ from portal.extensions import Base
 
 
 class AttemptCounter(Base):
-    """How often `key` was counted in the window that ends at `expires_at` (Unix seconds)."""
+    """The count of `key` in the window that ends at `expires_at` (Unix seconds)."""
 
     __tablename__ = "attempt_counter"
     __table_args__ = (sa.Index("ix_attempt_counter_expires_at", "expires_at"),)

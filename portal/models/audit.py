@@ -12,7 +12,7 @@ from portal.extensions import Base
 
 
 class _Told:
-    """What an event tells, linked or not."""
+    """The columns of every event, linked or not."""
 
     at: Mapped[datetime] = mapped_column(UTCDateTime)
     action: Mapped[str] = mapped_column(sa.String(48))
@@ -24,10 +24,10 @@ class _Told:
 
 
 class AuditEvent(_Told, Base):
-    """Who did what to what, and the hash that ties it to every event before.
+    """Who did what to what, with the hash that links it to all events before.
 
-    `address` may be erased later; its digest stays in the chain, so that the chain still verifies.
-    Events of the time before they were recorded unlinked have no `id`.
+    `address` may be cleared later; its digest stays in the chain, which then still verifies. Events
+    older than `UnlinkedEvent` have no `id`.
     """
 
     __tablename__ = "audit_event"
@@ -44,10 +44,10 @@ class AuditEvent(_Told, Base):
 
 
 class UnlinkedEvent(_Told, Base):
-    """An event as its verb committed it, before it has a place in the chain.
+    """An event as committed by its verb, before it is linked into the chain.
 
-    `seal` is its keyed digest; `position` the order in which events were recorded, so that of two
-    verbs that waited for each other the second comes second.
+    `seal` is its keyed digest; `position` is the order of recording, so that of two verbs that
+    waited for each other the second comes second.
     """
 
     __tablename__ = "audit_unlinked"
@@ -60,10 +60,10 @@ class UnlinkedEvent(_Told, Base):
 
 
 class AuditHead(Base):
-    """The one row that says where the chain ends; locking it puts events in order.
+    """The single row with the end of the chain; locking it serialises linking.
 
-    Events up to number `vouched` may be of a time when the chain had no key; `voucher` is the
-    keyed digest by which the portal itself vouches for them.
+    Events up to number `vouched` may predate the chain's key; `voucher` is the keyed digest by
+    which the portal accepts them.
     """
 
     __tablename__ = "audit_head"

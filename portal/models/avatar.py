@@ -1,4 +1,4 @@
-"""Pictures of people, kept in the database: disks of such hosts do not last."""
+"""Profile pictures, kept in the database because such hosts have no lasting disks."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""Batches: many invitations issued in one go, and the rows they are made of until then."""
+"""Batches: many invitations issued at once, and the rows staged for them."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,7 +15,7 @@ A_LONG_WAIT = timedelta(seconds=30)
 
 
 class BatchState(StrEnum):
-    """How far a batch has come. The worker goes on with what is being read or issued."""
+    """The progress of a batch. The worker continues those being read or issued."""
 
     READING = "reading"
     PREVIEW = "preview"
@@ -25,11 +25,11 @@ class BatchState(StrEnum):
 
 
 class Batch(Base):
-    """A name, the settings its invitations share, and how far issuing them has come.
+    """A name, the terms its invitations share, and its progress.
 
-    `size` counts the invitations wanted, `staged` those drawn so far. `leased_until` keeps two
-    workers from the same batch. A mail's `subject` and `message` are plain text with named fields.
-    `zone` is that of the times in an imported file.
+    `size` is the number of invitations wanted, `staged` of those drawn so far. `leased_until` keeps
+    two workers from the same batch. `subject` and `message` of its mail are plain text with named
+    fields. `zone` applies to times in an imported file.
     """
 
     __tablename__ = "batch"
@@ -69,20 +69,20 @@ class Batch(Base):
     created_by: Mapped[Account] = relationship(lazy="raise")
 
     def is_within_reach_of(self, account: Account) -> bool:
-        """Whether `account` may act on its invitations, as `Account.may_act_on` says."""
+        """Whether `account` may act on its invitations, by `Account.may_act_on`."""
         return account.may_act_on(grants=self.grants_role, batch_of=self.created_by_id)
 
     def seems_forgotten(self, now: datetime) -> bool:
-        """Whether it waits for longer than any worker that runs would let it."""
+        """Whether it has waited so long that no worker seems to be running."""
         waits = self.state is BatchState.ISSUING and self.staged == 0
         return waits and now - self.created_at > A_LONG_WAIT
 
 
 class BatchRow(Base):
-    """A row on its way to becoming an invitation: drawn and sealed, in nobody's reach yet.
+    """A staged row, drawn and sealed, that cannot be redeemed yet.
 
-    A row with a `problem` never becomes one. `number` is its line in the file, or its place;
-    `duplicate_of` the line that has the same recipient before it.
+    A row with a `problem` never becomes an invitation. `number` is its line in the file, or its
+    position; `duplicate_of` is an earlier line with the same recipient.
     """
 
     __tablename__ = "batch_row"
@@ -116,7 +116,7 @@ class BatchRow(Base):
 
 
 class BatchUpload(Base):
-    """A piece of the file a batch is read from, kept until it is read."""
+    """A piece of an uploaded file, kept until it has been read."""
 
     __tablename__ = "batch_upload"
 

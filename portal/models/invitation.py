@@ -15,7 +15,7 @@ from portal.models.batch import Batch
 
 
 class Status(StrEnum):
-    """What an invitation can be at a moment; computed, never stored."""
+    """The status of an invitation at a given time; computed, never stored."""
 
     SCHEDULED = "scheduled"
     ACTIVE = "active"
@@ -25,7 +25,7 @@ class Status(StrEnum):
 
 
 class Invitation(Base):
-    """One code: sealed at rest, found by its digest, used up only together with a redemption."""
+    """One code: sealed at rest, found by its digest, and only used up along with a redemption."""
 
     __tablename__ = "invitation"
     __table_args__ = (
@@ -80,7 +80,7 @@ class Invitation(Base):
     batch: Mapped[Batch | None] = relationship(lazy="raise")
 
     def status(self, now: datetime) -> Status:
-        """What the invitation is at `now`."""
+        """The status at `now`."""
         if self.revoked_at is not None:
             return Status.REVOKED
         if self.expires_at is not None and self.expires_at <= now:
@@ -93,7 +93,7 @@ class Invitation(Base):
 
     @classmethod
     def status_at(cls, now: datetime | sa.ColumnElement[datetime]) -> sa.ColumnElement[str]:
-        """The same question, asked of the database: an expression for queries."""
+        """`status` as an expression for queries."""
         word = {status: sa.literal_column(f"'{status}'", sa.String) for status in Status}
         return sa.case(
             (cls.revoked_at.is_not(None), word[Status.REVOKED]),
@@ -104,13 +104,13 @@ class Invitation(Base):
         )
 
     def is_within_reach_of(self, account: Account) -> bool:
-        """Whether `account` may act on it, as `Account.may_act_on` says."""
+        """Whether `account` may act on it, by `Account.may_act_on`."""
         batch_of = self.created_by_id if self.batch_id else None
         return account.may_act_on(grants=self.grants_role, batch_of=batch_of)
 
     @classmethod
     def within_reach_of(cls, account: Account) -> sa.ColumnElement[bool]:
-        """The same question, asked of the database."""
+        """`is_within_reach_of` as an expression for queries."""
         if account.may(Role.OWNER):
             return sa.true()
         if not account.may(Role.ADMIN):
@@ -120,34 +120,34 @@ class Invitation(Base):
 
     @classmethod
     def grants_one_of(cls, roles: Iterable[Role]) -> sa.ColumnElement[bool]:
-        """Whether it gives no role, or one of these: an expression for queries."""
+        """Whether it grants no role or one of these, as an expression for queries."""
         return sa.or_(cls.grants_role.is_(None), *(cls.grants_role == role for role in roles))
 
     @property
     def uses_left(self) -> int | None:
-        """How many more devices it admits; None when there is no limit."""
+        """How many more devices it admits; None if unlimited."""
         return None if self.max_uses is None else self.max_uses - self.uses
 
     @property
     def can_be_changed(self) -> bool:
-        """Whether revoking or extending it would still mean something."""
+        """Whether revoking or extending it would have an effect."""
         return self.revoked_at is None
 
     @property
     def mail_language(self) -> str | None:
-        """The language of its mails, its own or that of its batch (which must be loaded)."""
+        """The language of its mails, its own or its batch's (which must be loaded)."""
         return self.language or (self.batch.language if self.batch else None)
 
     @property
     def can_be_mailed(self) -> bool:
-        """Whether it is bound to one mailbox, not to a whole organisation or to nobody."""
+        """Whether it is bound to one mailbox, not to a whole domain or to nobody."""
         return self.recipient is not None and not self.recipient.startswith("@")
 
 
 class Redemption(Base):
-    """One device let in by one invitation. The ledger: rows are added, and never taken back.
+    """The redemption of an invitation by a device. A ledger: rows are added, never removed.
 
-    The account a person makes later is written beside; when they leave, only its id stays.
+    The account its person creates later is added; once that is deleted, only its id stays.
     """
 
     __tablename__ = "redemption"
@@ -169,7 +169,7 @@ class Redemption(Base):
 
 
 class PendingRedemption(Base):
-    """A bound invitation that somebody signed up with: it opens once their e-mail is proven."""
+    """A bound invitation somebody signed up with, redeemed once their e-mail is proven."""
 
     __tablename__ = "pending_redemption"
 

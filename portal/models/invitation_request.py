@@ -1,4 +1,4 @@
-"""Requests for an invitation, by people who have no code."""
+"""Requests for an invitation, by people without a code."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +12,7 @@ from portal.extensions import Base
 
 
 class RequestState(StrEnum):
-    """What became of a request."""
+    """The state of a request."""
 
     WAITING = "waiting"
     APPROVED = "approved"
@@ -20,7 +20,7 @@ class RequestState(StrEnum):
 
 
 class InvitationRequest(Base):
-    """Somebody asks to be invited. One waiting request a mailbox: the index says so."""
+    """A request to be invited. A unique index allows one waiting request per mailbox."""
 
     __tablename__ = "invitation_request"
     __table_args__ = (

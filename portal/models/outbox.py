@@ -1,4 +1,4 @@
-"""Mails to be sent: written with their reason, sent later by a worker."""
+"""The outbox: mails queued with their cause and sent later by a worker."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -13,7 +13,7 @@ from portal.models.verification import Purpose
 
 
 class MailState(StrEnum):
-    """What became of a mail."""
+    """The state of a mail."""
 
     WAITING = "waiting"
     SENT = "sent"
@@ -21,10 +21,10 @@ class MailState(StrEnum):
 
 
 class Mail(Base):
-    """One mail to one mailbox. It names what it is about; its words are made when it is sent.
+    """One mail to one mailbox. It refers to its subject; the text is rendered when it is sent.
 
-    So no code stands here in clear. `leased_until` keeps two workers from sending it at once;
-    `deaths` counts the workers that leased it and did not live to say what became of it.
+    So no code is stored in clear. `leased_until` keeps two workers from sending it at once;
+    `deaths` counts the workers that leased it and died before they recorded a result.
     """
 
     __tablename__ = "outbox"
@@ -65,12 +65,12 @@ class Mail(Base):
 
     @property
     def is_verification(self) -> bool:
-        """Whether it carries a code, or a link, that lets its reader do something."""
+        """Whether it contains a verification code or link."""
         return self.kind in set(Purpose)
 
 
 class Letter(Base):
-    """The words of one invitation's mail, where its issuer wrote some; with named fields."""
+    """The issuer's own text for one invitation e-mail, with named fields."""
 
     __tablename__ = "letter"
 
@@ -80,7 +80,7 @@ class Letter(Base):
 
 
 class MailRefusal(Base):
-    """An address that asked not to be written to."""
+    """An address that has unsubscribed."""
 
     __tablename__ = "mail_refusal"
 

@@ -1,4 +1,4 @@
-"""Wrong codes, kept a short while for the desk that helps people in."""
+"""Wrong codes, kept for a short time for the unlock desk."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +11,7 @@ from portal.extensions import Base
 
 
 class RefusedGuess(Base):
-    """What a device entered that opens nothing, sealed as codes are: it may be nearly one."""
+    """A wrong code entered on a device, sealed because it may be nearly right."""
 
     __tablename__ = "refused_guess"
     __table_args__ = (sa.Index("ix_refused_guess_device", "device", "at"),)

@@ -1,4 +1,4 @@
-"""What stands beside a password: passkeys, and codes for the day the phone is lost."""
+"""Second factors: passkeys, and recovery codes for a lost phone."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,7 +12,7 @@ from portal.models.account import Account
 
 
 class RecoveryCode(Base):
-    """One of ten codes, each good once. Only its digest is stored."""
+    """One of ten single-use codes. Only its digest is stored."""
 
     __tablename__ = "recovery_code"
     __table_args__ = (sa.Index("ix_recovery_code_account", "account_id"),)
@@ -24,7 +24,7 @@ class RecoveryCode(Base):
 
 
 class Passkey(Base):
-    """A public key credential (WebAuthn) of one account."""
+    """A WebAuthn public key credential of one account."""
 
     __tablename__ = "passkey"
     __table_args__ = (sa.Index("ix_passkey_account", "account_id"),)

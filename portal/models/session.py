@@ -1,4 +1,4 @@
-"""Signed-in sessions of accounts and of invitees; a row is asked at every request."""
+"""Sessions of accounts and of invitees; checked on every request."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -23,10 +23,10 @@ class Surface(StrEnum):
 
 
 class Session(Base):
-    """A session of one account, or of one invitee (by the redemption that let them in).
+    """A session of one account, or of one invitee (by their redemption).
 
-    The id is random (version 4), since it stands in the signed cookie. `wrong_passwords` counts
-    the guesses made within it, since the password was last shown.
+    The id is random (version 4), since it is in the signed cookie. `wrong_passwords` counts guesses
+    within it since the last right password.
     """
 
     __tablename__ = "session"
@@ -62,11 +62,11 @@ class Session(Base):
     account: Mapped[Account | None] = relationship(lazy="raise")
     redemption: Mapped[Redemption | None] = relationship(lazy="raise")
 
-    # What Flask-Login asks of whoever is signed in.
+    # Required by Flask-Login.
     is_authenticated = True
     is_active = True
     is_anonymous = False
 
     def get_id(self) -> str:
-        """The id that Flask-Login keeps in the cookie."""
+        """The id that Flask-Login stores in the cookie."""
         return str(self.id)

@@ -1,4 +1,4 @@
-"""Keys that sign tokens, and the refresh tokens of sessions."""
+"""Signing keys, and refresh tokens of sessions."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,9 +12,9 @@ from portal.models.session import Session
 
 
 class SigningKey(Base):
-    """A key of one algorithm, named by its kid. The private half is sealed.
+    """A key of one algorithm, identified by its kid. The private half is sealed.
 
-    The newest that is not retired signs; older ones still verify until `retired_at`.
+    The newest one not retired signs; older ones verify until `retired_at`.
     """
 
     __tablename__ = "signing_key"
@@ -29,7 +29,7 @@ class SigningKey(Base):
 
 
 class RefreshToken(Base):
-    """A refresh token of one session. Good once: a second use ends the session (case 40)."""
+    """A refresh token of one session. Valid once: a second use ends the session (case 40)."""
 
     __tablename__ = "refresh_token"
     __table_args__ = (sa.Index("ix_refresh_token_session", "session_id"),)

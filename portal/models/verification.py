@@ -1,4 +1,4 @@
-"""Codes and links that were mailed, or handed out between two steps; each is good once."""
+"""Verification codes and links, mailed or returned between two steps; each is valid once."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -14,7 +14,7 @@ from portal.models.invitation import Invitation
 
 
 class Purpose(StrEnum):
-    """What a verification is good for, and for nothing else (case 46)."""
+    """The one purpose a verification is valid for (case 46)."""
 
     ACTIVATION = "activation"
     RESET = "reset"
@@ -26,13 +26,11 @@ class Purpose(StrEnum):
 
 
 class Verification(Base):
-    """Something secret an account was sent, or for RECIPIENT an address about an invitation.
+    """A secret sent to an account or, for RECIPIENT, to an address about an invitation.
 
-    Digests alone stay once the mail is gone.
-
-    `digest` is of the code (keyed, for codes are short), `link_digest` of the link's token.
-    `sealed` holds both for the mail that is still to be sent to `email`; its link leads to the
-    page of the `dialect` that asked for it.
+    `digest` is of the code (keyed, because codes are short), `link_digest` of the link's token.
+    `sealed` holds both until the mail to `email` is sent; after that only the digests stay. The
+    link leads to the page of the `dialect` that requested it.
     """
 
     __tablename__ = "verification"
@@ -70,9 +68,9 @@ class Verification(Base):
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
     used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
-    account: Mapped[Account] = relationship(lazy="raise")  # none for RECIPIENT
-    invitation: Mapped[Invitation] = relationship(lazy="raise")  # for RECIPIENT alone
+    account: Mapped[Account] = relationship(lazy="raise")  # None for RECIPIENT
+    invitation: Mapped[Invitation] = relationship(lazy="raise")  # for RECIPIENT only
 
     def lives(self, now: datetime) -> bool:
-        """Whether its link is still good at `now`."""
+        """Whether its link is valid at `now`."""
         return self.used_at is None and self.expires_at > now

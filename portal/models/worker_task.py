@@ -1,4 +1,4 @@
-"""What the worker has begun, and what it must not begin again."""
+"""Attempts at the worker's tasks."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from portal.extensions import Base
 
 
 class TaskKind(StrEnum):
-    """Tasks of the worker. Those of one batch or import have its id as their key."""
+    """The worker's kinds of tasks. Those about one batch or import have its id as key."""
 
     BATCH = "batch"
     IMPORT = "import"
@@ -21,11 +21,10 @@ class TaskKind(StrEnum):
 
 
 class WorkerTask(Base):
-    """A task that was begun and did not end well; one that ended well has no row.
+    """A task that has begun and not ended well; a finished one has no row.
 
-    `deaths` counts the times in a row that a worker began it and never said how it ended: it runs
-    now, or its worker died. `due_at` is when it may be begun again. One that is set aside is not
-    begun until somebody resumes it.
+    `deaths` counts the attempts in a row with no recorded end: it is running, or its worker died.
+    `due_at` is when it may begin again. A task that is set aside waits for somebody to resume it.
     """
 
     __tablename__ = "worker_task"
