@@ -209,7 +209,7 @@ class LockedOut(PortalError):
 
 
 class AskedTooOften(PortalError):
-    """More requests for mail from one address than people make."""
+    """More requests for mail or an invitation from one address than people make."""
 
     name = "asked_too_often"
     message = "Too many requests came from your network. Please try again in an hour."

@@ -41,7 +41,7 @@ class EmailProof(StrEnum):
 
     MAIL = "mail"  # by a code or link mailed to that address
     FIRST_OWNER = "first_owner"  # there was nobody else yet
-    COMMAND_LINE = "command_line"  # by whoever runs the server
+    COMMAND_LINE = "command_line"  # vouched for by the operator
 
 
 class Account(Base):
@@ -133,7 +133,7 @@ class Account(Base):
 
 
 class Installation(Base):
-    """The single row about this installation; locking it decides who becomes the first owner.
+    """The single row about this installation; updating it decides who becomes the first owner.
 
     It also paces bulk mail for all workers: none is sent before `bulk_mail_after` or while paused.
     `key_check` identifies the secret key without revealing anything about it.

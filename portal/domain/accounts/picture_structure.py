@@ -101,7 +101,7 @@ def _examine_jpeg(content: bytes) -> None:
             height, width = struct.unpack_from(">HH", content, start + 5)
             _require_size(width, height)
             pixels = width * height
-        elif marker not in _TABLES:  # arithmetic coding, lossless, or nothing a camera writes
+        elif marker not in _TABLES:  # arithmetic coding, lossless, or unknown to cameras
             raise PictureRefused
         if scans > MOST_SCANS or scans * pixels > MOST_SCANNED or count > MOST_SEGMENTS:
             raise _too_complicated()

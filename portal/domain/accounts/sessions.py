@@ -1,4 +1,4 @@
-"""Sessions: opened at sign-in or redemption, checked on every request, revoked at once."""
+"""Sessions: opened at sign-in or redemption, checked on every request, revocable at once."""
 
 from datetime import datetime, timedelta
 from functools import cache

@@ -249,7 +249,7 @@ def _is_held(now: datetime) -> sa.ColumnElement[bool]:
 
 
 def _drop_late(batch_id: UUID, now: datetime, invite_again: bool) -> int:
-    """Drop rows that became invalid since the preview was opened; count the rest."""
+    """Mark rows that became invalid since the preview was opened; count the good ones."""
     mine = (BatchRow.batch_id == batch_id, BatchRow.problem.is_(None))
     _mark_invited(batch_id, now)
     dropped = {"It would have ended already.": BatchRow.expires_at <= now}

@@ -1,6 +1,6 @@
 """Reminders: "expires soon", some days before, and "has expired", for unredeemed invitations.
 
-Sent to recipients in batches with reminders, if they were mailed an invitation. Each is queued once
+Sent to recipients of mailed invitations, in batches that have reminders. Each is queued once
 per expiry, however many workers run; after an extension, both are sent again.
 """
 
