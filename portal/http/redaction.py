@@ -47,7 +47,7 @@ NAMED = frozenset(
     | {"label", "recipient", "recipient_name", "reason", "mailed", "bucket", "device"}
 )
 NAMES = HARMLESS | NAMED
-# The portal's own words for states, roles, formats and choices.
+# Our own values for states, roles, formats and choices.
 WORDS = frozenset(
     {"active", "in_active", "used", "expired", "revoked", "scheduled", "deactivated"}
     | {"waiting", "sent", "failed", "approved", "declined", "accepted", "ok", "error"}

@@ -88,7 +88,7 @@ def logout() -> ResponseReturnValue:
 
 
 def _go_on(step: Session | SecondStep) -> ResponseReturnValue:
-    """Enter, or ask for the second factor; the cookie records that the password was right."""
+    """Sign in, or go on to the second step; the cookie records that the password was right."""
     if isinstance(step, Session):
         return enter(step)
     session["second_step"] = step.token
