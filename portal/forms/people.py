@@ -52,6 +52,6 @@ class RoleForm(Form):
 
 
 class RequirementForm(Form):
-    """Whether all staff need 2FA: yes if `required` is sent at all."""
+    """Whether all staff must use 2FA: yes if `required` is sent at all."""
 
     required = HiddenField()

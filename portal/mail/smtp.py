@@ -1,7 +1,7 @@
 """The connection to the mail server.
 
-Flask-Mail's connection, with a timeout, verified TLS certificates, and time to render the next mail
-while the server takes this one.
+It adds to Flask-Mail's a timeout, verified TLS certificates, and time to render the next mail while
+the server takes this one.
 """
 
 import re

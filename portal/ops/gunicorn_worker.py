@@ -268,7 +268,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no t
                 self._close(conn)
 
     def _begin_to_stop(self, now: float) -> None:
-        """Give idle connections moments; begun requests have gunicorn's `graceful_timeout`."""
+        """Cut the deadlines of idle connections; the others have `graceful_timeout`."""
         self.is_stopping = True
         for conn in self.waiting:
             if conn.is_idle:

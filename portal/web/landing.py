@@ -104,7 +104,7 @@ def _answer(form: RedeemForm | ValidationForm, *, by_link: bool = False) -> dict
     except CodeRefused as refusal:
         return {"offer": None, "refusal": refusal}
     except LockedOut:
-        # The address has looked up too many codes. That does not matter for a link, since `index`
+        # This address has looked up too many codes. That does not matter for a link, since `index`
         # has checked that this device may still redeem.
         if not by_link:
             raise

@@ -109,7 +109,7 @@ def unlock(id: UUID) -> ResponseReturnValue:
 @blueprint.post("/<uuid:id>/second-step/removal")
 @staff_required(Role.OWNER)
 def remove_second_step(id: UUID) -> ResponseReturnValue:
-    """Remove 2FA of somebody who lost phone and codes, so that the password is enough again."""
+    """Disable 2FA for somebody who lost phone and codes: the password is enough again."""
     person = admin.get(id)
     two_factor.remove_all(person, by=current_account(), origin=origin(), now=utcnow())
     flash(f"{person.username} signs in with the password alone now.")
@@ -119,7 +119,7 @@ def remove_second_step(id: UUID) -> ResponseReturnValue:
 @blueprint.post("/second-step")
 @staff_required(Role.OWNER)
 def require_second_step() -> ResponseReturnValue:
-    """Require 2FA of all staff, or stop requiring it."""
+    """Require 2FA for all staff, or stop requiring it."""
     form = RequirementForm()
     if not form.validate_on_submit():
         raise BadInput
