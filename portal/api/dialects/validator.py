@@ -36,7 +36,7 @@ CLIENT = Field("uuid", "UUID", ("required", "uuid4_rfc4122"))
 
 
 class Invalid(BadInput):
-    """Fields that do not validate."""
+    """Fields that do not fit."""
 
 
 def texts(form: str, *fields: Field) -> dict[str, str]:
