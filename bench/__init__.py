@@ -1,4 +1,4 @@
-"""Benchmarks: the portal beside a bare floor, under the same server, in the same run; as ratios.
+"""Benchmarks: the portal against a bare floor on the same server, in the same run, as ratios.
 
-`bench/run --help` says how to run them. They are no part of the tests.
+`bench/run --help` says how to run them. They are not part of the tests.
 """

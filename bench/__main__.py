@@ -1,4 +1,4 @@
-"""`bench/run`: what to measure, and how long."""
+"""`bench/run`: choose what to measure, and for how long."""
 
 import argparse
 import signal
@@ -11,9 +11,9 @@ from bench.seeding import drop_spoilt
 
 
 def main() -> None:
-    """Read the command line and measure."""
+    """Parse the command line and measure."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # servers and copies are cleared away
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that contexts clean up
     if options.what not in {"batches", "outbox"}:
         require_wrk()
     RESULTS.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""The invitation API beside its floor, at a thousand, a hundred thousand, a million invitations.
+"""The invitation API against its floor, at a thousand, a hundred thousand, a million invitations.
 
-All sizes run side by side and are measured by turns, so that they can be compared with each other.
+All sizes run side by side and are measured in turn, so that they can be compared.
 """
 
 import random
@@ -23,8 +23,8 @@ from portal.domain.invitations.listing import Query
 API = "/api/v1"
 SIZES = (1_000, 100_000, 1_000_000)
 TARGETS = {"validate": 0.6, "login": 0.5, "generate": 0.5, "history": 0.5, "cursor": 0.5}
-KEEPS = 0.85  # of a figure, from the smallest size to the largest
-QUICKEST = 6_000  # requests a second; nothing here is quicker, so that requests never run out
+KEEPS = 0.85  # of the ratio, from the smallest size to the largest
+QUICKEST = 6_000  # requests a second; an upper bound, so that requests never run out
 TERMS = (
     "The floor does for validate one SELECT by unique key; for login with code one conditional"
     " UPDATE … RETURNING and one INSERT in one transaction; for generate one INSERT in one"
@@ -38,7 +38,7 @@ HEADERS = {"Accept": "*/*", "User-Agent": "python-requests/2.34.2"}
 
 @dataclass(frozen=True)
 class Size:
-    """The portal and its floor over copies of one seed, and what each is sent."""
+    """The portal and its floor over copies of one seed, with the requests for each."""
 
     portal: str
     floor: str
@@ -103,7 +103,7 @@ def _serve(stack: ExitStack, engine: Engine, rows: int, seconds: float) -> Size:
 
 
 class Clients:
-    """Those who know the codes of one seed, and the owner."""
+    """Clients who know the codes of one seed, and the owner."""
 
     def __init__(self, url: str, known: Sequence[Known], folder: Path, most: int) -> None:
         self._folder = folder
@@ -112,14 +112,14 @@ class Clients:
         app = in_process(url)
         owner, self._token = _sign_in(app.test_client())
         self._owner = owner
-        # Below each of these rows there is a whole page.
+        # Each of these rows is followed by a whole page.
         rows = sorted(one.id for one in known)[100:]
         self._places = random.sample(rows, min(500, len(rows)))
         with app.app_context():
             self._cursors = [_cursor(row) for row in self._places]
 
     def of_the_portal(self) -> dict[str, Requests]:
-        """What programs send to the API."""
+        """The requests that clients send to the API."""
         listing = f"{API}/admin/invitation/history?size=50"
         return {
             "validate": self._look_ups("ours", lambda one: f"{API}/invitation/{one.code}"),
@@ -134,7 +134,7 @@ class Clients:
         }
 
     def of_the_floor(self) -> dict[str, Requests]:
-        """The same, as the floor understands it."""
+        """The same requests for the floor."""
         listing = f"/history/{self._owner}"
         return {
             "validate": self._look_ups("floor", lambda one: f"/validate/{one.lookup}"),
@@ -147,7 +147,7 @@ class Clients:
         }
 
     def _look_ups(self, whose: str, path: Callable[[Known], str]) -> Requests:
-        """Anybody's codes, from anywhere."""
+        """Lookups of any code, from any address."""
         return Requests(
             self._folder / f"validate-{whose}",
             (
@@ -157,7 +157,7 @@ class Clients:
         )
 
     def _logins(self, whose: str, path: Callable[[Known, str], str]) -> Requests:
-        """Anybody's codes, each on a device that was never seen."""
+        """Redemptions of any code, each on a new device."""
         chosen = random.choices(self._known, k=self._most)
         devices = [uuid4().hex for _ in chosen]
         return Requests(
@@ -175,7 +175,7 @@ class Clients:
         )
 
     def _by_owner(self, name: str, method: str, paths: Sequence[str]) -> Requests:
-        """The owner's own, with a token, from one place."""
+        """The owner's requests, with a token, from one address."""
         headers = HEADERS | self._token
         return Requests(
             self._folder / name,
@@ -184,7 +184,7 @@ class Clients:
 
 
 def _sign_in(client: FlaskClient) -> tuple[str, dict[str, str]]:
-    """The owner's id, and the header that speaks for the owner."""
+    """The owner's id, and the owner's `Authorization` header."""
     body = {"email": EMAIL, "password": PASSWORD}
     signed_in = client.post(f"{API}/admin/login", json=body, base_url=ORIGIN).get_json()
     token = {"Authorization": f"Bearer {signed_in['data']['token']}"}
@@ -193,6 +193,6 @@ def _sign_in(client: FlaskClient) -> tuple[str, dict[str, str]]:
 
 
 def _cursor(row: str) -> str:
-    """The cursor of the page that follows a row: to walk there would take too long."""
+    """The cursor of the page after a row; paging to it would take too long."""
     place = UUID(row)
     return history.write_cursor(Query(), "after", place, place)

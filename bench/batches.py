@@ -1,4 +1,4 @@
-"""A batch beside the driver's own executemany of rows that are ready-made."""
+"""Issuing a batch, against the driver's own executemany of ready-made rows."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,14 +19,14 @@ from portal.domain.invitations.invitations import Terms
 from portal.extensions import db
 
 SIZE = 100_000
-TARGET = 0.33  # of the speed of the driver: three times its time
+TARGET = 0.33  # of the driver's speed, so three times its time
 COPY = "bench_work_batches"
 COLUMNS = (
     *("id", "lookup", "sealed", "hint", "label", "created_by_id", "created_at", "expires_at"),
     *("max_uses", "uses"),
 )
 INSERT = (
-    f"INSERT INTO invitation ({', '.join(COLUMNS)})"  # noqa: S608 - the names stand above
+    f"INSERT INTO invitation ({', '.join(COLUMNS)})"  # noqa: S608 - the names are our own
     f" VALUES ({', '.join(['%s'] * len(COLUMNS))})"
 )
 TERMS = (

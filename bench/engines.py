@@ -20,29 +20,29 @@ assert floor.SQLITE_PRAGMAS == SQLITE_PRAGMAS, "the floor must have the portal's
 
 
 class Sqlite:
-    """Files below bench/results/cache."""
+    """SQLite files below bench/results/cache."""
 
     name = "sqlite"
 
     def url(self, database: str) -> str:
-        """How the portal and the floor name it."""
+        """The database URL for the portal and the floor."""
         return f"sqlite:///{CACHE / database}.sqlite"
 
     def create(self, database: str) -> None:
-        """An empty one; whatever had its name is gone."""
+        """Create an empty database, replacing any of that name."""
         self.drop(database)
 
     def names(self) -> set[str]:
-        """The databases there are."""
+        """The names of all benchmark databases."""
         return {path.stem for path in CACHE.glob("bench_*.sqlite")}
 
     def drop(self, database: str) -> None:
-        """Drop it, if it is there."""
+        """Drop the database if it exists."""
         for suffix in ("", "-wal", "-shm"):
             CACHE.joinpath(f"{database}.sqlite{suffix}").unlink(missing_ok=True)
 
     def rename(self, database: str, name: str) -> None:
-        """Give it another name. The log is folded in first, for it goes by the old one."""
+        """Rename it, after a checkpoint since the log keeps the old name."""
         connection = sqlite3.connect(self._path(database))
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
@@ -57,7 +57,7 @@ class Sqlite:
     def fill(
         self, database: str, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     ) -> None:
-        """Insert many rows, made by `floor.Sqlite.id` and `.time`."""
+        """Insert many rows, whose ids and times come from `floor.Sqlite.id` and `.time`."""
         marks = ", ".join("?" * len(columns))
         statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
         connection = sqlite3.connect(self._path(database))
@@ -74,30 +74,30 @@ class Sqlite:
 
 
 class Postgres:
-    """Databases of the server at 127.0.0.1."""
+    """Databases of the Postgres server at 127.0.0.1."""
 
     name = "postgres"
 
     def url(self, database: str) -> str:
-        """How the portal and the floor name it."""
+        """The database URL for the portal and the floor."""
         return f"{POSTGRES}/{database}"
 
     def create(self, database: str) -> None:
-        """An empty one; whatever had its name is gone."""
+        """Create an empty database, replacing any of that name."""
         self.drop(database)
         self._manage(f"CREATE DATABASE {database}")
 
     def names(self) -> set[str]:
-        """The databases there are."""
+        """The names of all benchmark databases."""
         found = self._manage("SELECT datname FROM pg_database WHERE datname LIKE 'bench\\_%'")
         return {name for (name,) in found}
 
     def drop(self, database: str) -> None:
-        """Drop it, if it is there."""
+        """Drop the database if it exists."""
         self._manage(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 
     def rename(self, database: str, name: str) -> None:
-        """Give it another name; a good moment to do what autovacuum would."""
+        """Rename it, after the maintenance that autovacuum would do."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE")
         self._manage(f"ALTER DATABASE {database} RENAME TO {name}")
@@ -111,7 +111,7 @@ class Postgres:
     def fill(
         self, database: str, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     ) -> None:
-        """Insert many rows, made by `floor.Postgres.id` and `.time`."""
+        """Insert many rows, whose ids and times come from `floor.Postgres.id` and `.time`."""
         statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
         with (
             psycopg.connect(self.url(database)) as connection,

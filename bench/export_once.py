@@ -1,6 +1,6 @@
 """One export of everything, by the portal or by the bare driver, in a process of its own.
 
-`python -m bench.export_once ours|theirs DATABASE_URL` says how long it took and what memory it had.
+`python -m bench.export_once ours|theirs DATABASE_URL` prints its duration and peak memory.
 """
 
 import json
@@ -28,7 +28,7 @@ SAME = """
 
 
 def ours(url: str) -> float:
-    """The portal's CSV, thrown away; how many seconds it took."""
+    """Export the portal's CSV to nowhere; return the seconds it took."""
     app = in_process(url)
     with app.app_context(), Path(os.devnull).open("wb") as nowhere:
         began, now = time.perf_counter(), datetime.now(UTC)
@@ -40,12 +40,12 @@ def ours(url: str) -> float:
 
 
 def theirs(url: str) -> float:
-    """The same rows in the same order, as the driver gives them, thrown away."""
+    """Read the same rows in the same order with the driver; return the seconds it took."""
     began = time.perf_counter()
     if url.startswith("sqlite"):
         cursor = sqlite3.connect(url.removeprefix("sqlite:///")).execute(SAME)
     else:
-        cursor = psycopg.connect(url).cursor("export")  # at the server, or all come at once
+        cursor = psycopg.connect(url).cursor("export")  # server-side: not all rows at once
         cursor.execute(SAME)
     while cursor.fetchmany(1_000):
         pass
@@ -53,7 +53,7 @@ def theirs(url: str) -> float:
 
 
 def peak() -> float:
-    """The most memory this process had, in megabytes. (`getrusage` would tell of its parent's.)"""
+    """This process' peak memory in megabytes. (`getrusage` would include its parent's.)"""
     [line] = [
         line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line
     ]

@@ -1,6 +1,6 @@
-"""A CSV export of everything, beside the bare driver that reads the same rows in the same order.
+"""A CSV export of everything, against the bare driver that reads the same rows in the same order.
 
-Each is a process of its own, so that its memory is its own, too; making the app is not measured.
+Each runs in a process of its own to measure its memory; creating the app is not measured.
 """
 
 import json

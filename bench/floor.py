@@ -1,7 +1,7 @@
-"""The floor: what Flask and the driver cost when nothing is checked, counted, or remembered.
+"""The floor: what Flask and the driver cost without any checks, counters or records.
 
-One bare route for each thing that is measured, over a copy of the very tables the portal has. The
-connection belongs to its thread, which is the cheapest pool there is.
+One bare route for each benchmark, over a copy of the portal's tables. Each thread has its own
+connection, which is the cheapest possible pool.
 """
 
 import json
@@ -18,7 +18,7 @@ from argon2 import PasswordHasher
 from flask import Flask, abort
 from uuid_utils.compat import UUID, uuid7
 
-# The portal's own; `bench.databases` compares them, since importing the portal would weigh here.
+# Copied from the portal, whose import would distort the floor; `bench.engines` compares them.
 SQLITE_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -45,33 +45,33 @@ OWNER = "SELECT id FROM account LIMIT 1"
 
 
 class Postgres:
-    """psycopg, as it comes."""
+    """psycopg with its defaults."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._own = threading.local()
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Any:
-        """One statement; its own transaction unless there is one."""
+        """Execute one statement, in its own transaction unless one is open."""
         return self._connection.execute(statement, values)
 
     def executemany(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        """One statement for each row."""
+        """Execute one statement for each row."""
         with self._connection.cursor() as cursor:
             cursor.executemany(statement, rows)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Several statements, or none of them."""
+        """Run several statements in one transaction."""
         with self._connection.transaction():
             yield
 
     def id(self, value: str | UUID) -> Any:
-        """An id, as the driver wants it."""
+        """An id as the driver takes it."""
         return UUID(str(value))
 
     def time(self, value: datetime) -> Any:
-        """A time, as the driver wants it."""
+        """A time as the driver takes it."""
         return value
 
     @property
@@ -89,16 +89,16 @@ class Sqlite:
         self._own = threading.local()
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Any:
-        """One statement; its own transaction unless there is one."""
+        """Execute one statement, in its own transaction unless one is open."""
         return self._connection.execute(statement.replace("%s", "?"), values)
 
     def executemany(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        """One statement for each row."""
+        """Execute one statement for each row."""
         self._connection.executemany(statement.replace("%s", "?"), rows)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Several statements, or none of them; the write lock comes first, as in the portal."""
+        """Run several statements in one transaction, write lock first, as in the portal."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -108,11 +108,11 @@ class Sqlite:
         self._connection.execute("COMMIT")
 
     def id(self, value: str | UUID) -> Any:
-        """An id, as the portal writes it here."""
+        """An id as the portal stores it in SQLite."""
         return str(value).replace("-", "")
 
     def time(self, value: datetime) -> Any:
-        """A time, as the portal writes it here."""
+        """A time as the portal stores it in SQLite."""
         return value.replace(tzinfo=None).isoformat(" ", "microseconds")
 
     @property
@@ -125,7 +125,7 @@ class Sqlite:
 
 
 def create_app(url: str) -> Flask:
-    """The routes, over the database at `url`."""
+    """The floor's routes, over the database at `url`."""
     app = Flask(__name__)
     database: Postgres | Sqlite
     database = Sqlite(url.removeprefix("sqlite:///")) if "sqlite" in url else Postgres(url)
@@ -137,7 +137,7 @@ def create_app(url: str) -> Flask:
 
 
 def add_hello(app: Flask) -> None:
-    """What needs no database."""
+    """Add the route that needs no database."""
 
     @app.get("/healthz")
     @app.get("/hello")
@@ -146,7 +146,7 @@ def add_hello(app: Flask) -> None:
 
 
 def add_passwords(app: Flask) -> None:
-    """A hash of the portal's own parameters, verified."""
+    """Add a route that verifies a hash with the portal's parameters."""
     hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
     kept = hasher.hash("a pass phrase for nobody")
 
@@ -156,7 +156,7 @@ def add_passwords(app: Flask) -> None:
 
 
 def add_look_ups(app: Flask, database: Postgres | Sqlite) -> None:
-    """One SELECT each."""
+    """Add routes of one SELECT each."""
 
     @app.get("/validate/<lookup>")
     def validate(lookup: str) -> str:
@@ -175,7 +175,7 @@ def add_look_ups(app: Flask, database: Postgres | Sqlite) -> None:
 
 
 def add_changes(app: Flask, database: Postgres | Sqlite) -> None:
-    """One transaction each."""
+    """Add routes of one transaction each."""
 
     @app.post("/login/<lookup>/<device>")
     def login(lookup: str, device: str) -> str:

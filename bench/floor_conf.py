@@ -1,4 +1,4 @@
-"""The floor is served by the portal's own settings; its hooks, which know the portal, stay out."""
+"""gunicorn's settings for the floor: the portal's own, without the hooks that import the portal."""
 
 from runpy import run_path
 

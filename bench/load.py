@@ -1,4 +1,4 @@
-"""Load: files of ready-made requests, and wrk, which sends them."""
+"""Load: files of ready-made requests, sent by wrk."""
 
 import json
 import shutil
@@ -7,18 +7,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
-CONNECTIONS = 32  # enough that both workers are busy, however the kernel spreads them
+CONNECTIONS = 32  # enough to keep both workers busy, however the kernel spreads them
 HOST = "127.0.0.1"
 ORIGIN = f"http://{HOST}"
 SEPARATOR = b"\x1e"
 
 
 class LoadFailed(Exception):
-    """Something was refused or broken: what was measured is not what was meant."""
+    """A request failed, so the measurement is invalid."""
 
 
 class Requests:
-    """A file of requests, sent in order; each round goes on where the last one stopped.
+    """A file of requests, sent in order; each round continues where the last one stopped.
 
     With `once`, no request may be sent twice, and running out of them is an error.
     """
@@ -30,8 +30,8 @@ class Requests:
         path.write_bytes(SEPARATOR.join(requests))
 
     def send(self, url: str, seconds: float) -> float:
-        """Send them for that long; return the answers a second. Raises `LoadFailed`."""
-        seconds = max(1, round(seconds))  # wrk knows whole seconds only
+        """Send them for `seconds`; return the responses a second. Raises `LoadFailed`."""
+        seconds = max(1, round(seconds))  # wrk takes whole seconds only
         command = [
             *("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s"),
             *("-s", str(Path(__file__).with_name("replay.lua")), url, "--"),
@@ -49,7 +49,7 @@ class Requests:
 
 
 def require_wrk() -> None:
-    """Stop with one sentence if there is no wrk."""
+    """Exit with one sentence if wrk is not installed."""
     if shutil.which("wrk") is None:
         raise SystemExit("The benchmarks need wrk. On Debian and Ubuntu: apt-get install wrk")
 
@@ -62,7 +62,7 @@ def request(
     headers: Mapping[str, str] | None = None,
     form: Mapping[str, str] | None = None,
 ) -> bytes:
-    """One request as it goes over the wire, from a client at `address` behind one proxy."""
+    """The bytes of one request, from a client at `address` behind one proxy."""
     body = urlencode(form or {})
     lines = {"Host": HOST, "X-Forwarded-For": address, "User-Agent": "bench"} | dict(headers or {})
     if method == "POST":
@@ -74,5 +74,5 @@ def request(
 
 
 def address(number: int) -> str:
-    """One of 65,536 addresses."""
+    """One of 65,536 IP addresses."""
     return f"10.20.{number >> 8 & 255}.{number & 255}"

@@ -1,6 +1,6 @@
-"""A mail server that takes everything, and writes down when: `python -m bench.mail_server LOG`.
+"""A mail server that accepts everything and logs the times: `python -m bench.mail_server LOG`.
 
-As those of the world do, it offers to take several commands at once (PIPELINING, RFC 2920).
+Like most servers, it accepts several commands at once (PIPELINING, RFC 2920).
 """
 
 import asyncio
@@ -16,7 +16,7 @@ HOST, PORT = "127.0.0.1", 8425
 
 
 class Clock:
-    """Takes a message, and notes the time."""
+    """Accepts messages, and logs the time of each."""
 
     def __init__(self, log: Path) -> None:
         self._log = log.open("w", buffering=1)
@@ -24,14 +24,14 @@ class Clock:
     async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, replies: list[str]
     ) -> list[str]:
-        """Say what it can do."""
+        """Announce PIPELINING."""
         session.host_name = hostname
         return [*replies[:-1], "250-PIPELINING", replies[-1]]
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
-        """Yes."""
+        """Accept the message."""
         self._log.write(f"{time.monotonic()}\n")
         return "250 OK"
 

@@ -1,6 +1,6 @@
-"""The outbox beside bare smtplib: the same messages to the same server, one after another.
+"""The outbox against bare smtplib: the same messages to the same server, one after another.
 
-The server's own clock decides: how many messages a second it took from the first to the last.
+The server's own clock decides: messages accepted per second, from the first to the last.
 """
 
 import os
@@ -75,7 +75,7 @@ def _line(engine: Engine, rounds: int, mails: int) -> tuple[str, Ratio]:
 
 
 def _seed(engine: Engine, mails: int) -> bytes:
-    """A batch whose mails wait; returns what one of them looks like."""
+    """Create a batch whose mails wait; return one of its messages."""
     engine.create(SEED)
     app = in_process(engine.url(SEED))
     with app.app_context():
@@ -106,7 +106,7 @@ def _seed(engine: Engine, mails: int) -> bytes:
 
 @contextmanager
 def _server() -> Iterator[Path]:
-    """A fresh mail server; yields where it writes the times."""
+    """A fresh mail server; yields the path of its log."""
     log = RESULTS / "mail_server.log"
     server = subprocess.Popen([sys.executable, "-m", "bench.mail_server", str(log)], cwd=ROOT)
     try:

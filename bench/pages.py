@@ -1,4 +1,4 @@
-"""The pages beside a bare Flask "hello": live validation, redeeming, the history."""
+"""The pages against a bare Flask "hello": live validation, redeeming, the history."""
 
 import re
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ REDEMPTIONS = "SELECT count(*) FROM redemption"
 
 
 class Browser:
-    """A browser that has opened a page, within this process, and so has its cookies."""
+    """An in-process browser that has opened a page, and so has its cookies."""
 
     def __init__(self, app: Flask, page: str = "/") -> None:
         self._client: FlaskClient = app.test_client()
@@ -44,12 +44,12 @@ class Browser:
         assert self._client.post("/login", data=form, base_url=ORIGIN).status_code == 303
 
     def redeem(self, code: str) -> None:
-        """Be let in."""
+        """Redeem a code."""
         form = {"code": code, "csrf_token": self.token}
         assert self._client.post("/", data=form, base_url=ORIGIN).status_code == 303
 
     def headers(self, *names: str) -> dict[str, str]:
-        """What it sends with a request, of its cookies only `names`."""
+        """The headers of its requests, with only the cookies `names`."""
         cookies = ((name, self._client.get_cookie(name, domain=HOST)) for name in names)
         sent = "; ".join(f"{name}={cookie.value}" for name, cookie in cookies if cookie)
         return HEADERS | {"Origin": ORIGIN, "Cookie": sent}
@@ -94,7 +94,7 @@ def measure(engine: Engine, *, rows: int, rounds: int, seconds: float) -> list[R
                 (scenario.send(portal, seconds), hello.send(floor, seconds)) for _ in range(rounds)
             ]
             ratios.append(Ratio(*zip(*pairs, strict=True)))
-    # A wrong code, too, is answered 200 while it is being typed: but it would have been counted.
+    # Validation responds 200 for wrong codes too, but counts them.
     if driver.execute(MISSES).fetchone()[0]:
         raise LoadFailed("some codes were not valid")
     if not driver.execute(REDEMPTIONS).fetchone()[0]:
@@ -103,7 +103,7 @@ def measure(engine: Engine, *, rows: int, rounds: int, seconds: float) -> list[R
 
 
 def prepare(url: str, known: Sequence[Known]) -> dict[str, Requests]:
-    """Ready-made requests. Half the codes are validated, the other half redeemed."""
+    """Ready-made requests. Half of the codes are validated, the other half redeemed."""
     app = in_process(url)
     browsers = cycle([Browser(app) for _ in range(BROWSERS)])
     olivia = Browser(app, "/login")
@@ -117,7 +117,7 @@ def prepare(url: str, known: Sequence[Known]) -> dict[str, Requests]:
                 for n, one in enumerate(known[:half])
             ),
         ),
-        # Without a device cookie each is a device that was never seen.
+        # Without a device cookie, each request comes from a new device.
         "redeem": Requests(
             _file("redeem"),
             (

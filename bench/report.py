@@ -1,4 +1,4 @@
-"""What a run found: ratios only. A machine's speed is its own; a ratio is the portal's."""
+"""Reports of a run, in ratios only, since absolute speed depends on the machine."""
 
 import platform
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from bench.engines import RESULTS
 
 @dataclass(frozen=True)
 class Ratio:
-    """One figure beside another, measured by turns: the median of the rounds' ratios."""
+    """One speed relative to another, measured in turn: the median of the rounds' ratios."""
 
     ours: Sequence[float]
     theirs: Sequence[float]
@@ -35,7 +35,7 @@ class Ratio:
 
 
 def beside(last: Ratio, first: Ratio, target: float) -> str:
-    """How much of the first figure the last one keeps; in brackets, of our speed alone."""
+    """The share of the first ratio that the last one keeps; in brackets, of our speed alone."""
     kept, alone = last.value / first.value, Ratio(last.ours, first.ours).value
     verdict = "ok" if kept >= target else f"MISSES {target}"
     return f"{kept:.2f} ({alone:.2f}) {verdict}"
@@ -57,7 +57,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def conditions(rounds: int, seconds: float) -> str:
-    """What a reader must know to judge the numbers."""
+    """The conditions a reader needs to judge the numbers."""
     return (
         f"Each cell: the median of {rounds} rounds of {seconds:g} s (lowest-highest), the floor and"
         f" the portal by turns, under the same gunicorn (2 workers, 4 threads), with wrk at"
@@ -67,7 +67,7 @@ def conditions(rounds: int, seconds: float) -> str:
 
 
 def publish(name: str, text: str) -> None:
-    """Print it, and keep it as bench/results/<name>.md."""
+    """Print the text, and save it as bench/results/<name>.md."""
     print(f"\n{text}", flush=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.md").write_text(f"{text}\n")

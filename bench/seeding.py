@@ -1,7 +1,7 @@
-"""Seeded databases: as many invitations as are asked for, which the portal can find and open.
+"""Seeded databases with any number of invitations, which the portal can look up and open.
 
-Rows are made here and inserted by the driver, since a million verbs would take an hour. They are
-kept until a migration, this file or the secret changes.
+Rows are generated here and inserted by the driver, since issuing a million would take an hour. The
+databases are kept until a migration, this file or the secret changes.
 """
 
 import json
@@ -30,8 +30,8 @@ from portal.domain.invitations import codes
 from portal.extensions import db
 
 EMAIL, PASSWORD = "olivia@example.org", "a pass phrase for olivia"
-MANY = 1_000_000  # uses: more than any run takes
-SAMPLE = 100_000  # how many codes the clients know
+MANY = 1_000_000  # uses: more than any run spends
+SAMPLE = 100_000  # codes the clients know
 COLUMNS = (
     *("id", "lookup", "sealed", "hint", "label", "created_by_id", "created_at", "expires_at"),
     *("max_uses", "uses"),
@@ -39,8 +39,8 @@ COLUMNS = (
 
 LEDGER = ("id", "invitation_id", "device", "at")
 COUNTERS = ("key", "hits", "expires_at")
-# Postgres plans by what it finds, and keeps its plans: for tables that were empty, it would read
-# the whole ledger at every login, since nobody looks after the statistics while we measure.
+# Postgres plans by its statistics and caches the plans. For empty tables it would scan the whole
+# ledger at every login, since nothing updates the statistics while we measure.
 VISITORS = 5_000
 
 COUNTED = "UPDATE account SET invitations_issued = %s"
@@ -48,7 +48,7 @@ COUNTED = "UPDATE account SET invitations_issued = %s"
 
 @dataclass(frozen=True)
 class Known:
-    """What a client may know about one living invitation; `lookup` and `id` are for the floor."""
+    """What a client may know about an active invitation; `lookup` and `id` are for the floor."""
 
     code: str
     lookup: str
@@ -57,7 +57,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Seed:
-    """A database of `rows` invitations. Of ten, one has expired and one is used up."""
+    """A database of `rows` invitations. Of every ten, one has expired and one is used up."""
 
     engine: Engine
     rows: int
@@ -65,15 +65,15 @@ class Seed:
 
     @property
     def name(self) -> str:
-        """Names the database by all that it depends on."""
+        """The database name, which covers everything the seed depends on."""
         return f"bench_seed_{self.rows}_{self.max_uses}_{_version()}"
 
     def known(self) -> list[Known]:
-        """A sample of the living invitations, in no order."""
+        """A random sample of the active invitations."""
         return [Known(*line) for line in json.loads(self._sample.read_text())]
 
     def copy(self, purpose: str) -> str:
-        """Its own copy for a run; returns the URL. Seeds first, if need be."""
+        """Copy the seed for a run, creating it first if necessary; return the URL."""
         if self.name not in self.engine.names() or not self._sample.exists():
             self._make()
         return self.engine.copy(self.name, f"bench_work_{purpose}")
@@ -133,14 +133,14 @@ class Seed:
 
 
 def in_process(database_url: str) -> Flask:
-    """The portal within this process, over the same keys as the servers."""
+    """The portal within this process, with the same keys as the servers."""
     values = {name.lower(): value for name, value in PRODUCTION.items()}
     values |= {"database_url": database_url, "log_level": "ERROR"}
     return create_app(Settings(_env_file=None, **values))
 
 
 def drop_spoilt(engines: Iterable[Engine]) -> None:
-    """Drop working copies, what an interrupted run left, and seeds of another version."""
+    """Drop working copies, leftovers of interrupted runs, and seeds of other versions."""
     CACHE.mkdir(parents=True, exist_ok=True)
     version = _version()
     for engine in engines:

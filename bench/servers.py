@@ -1,4 +1,4 @@
-"""gunicorn, as in production: the portal's own settings, for the portal and for the floor."""
+"""gunicorn as in production, with the portal's own settings, for the portal and for the floor."""
 
 import os
 import socket
@@ -16,13 +16,13 @@ from portal.config import ROOT, Settings
 
 PATIENCE = 60  # seconds
 SECRET = "a secret for the benchmarks that is and for nothing else"
-# Said outright, so that a developer's own .env changes nothing here.
+# Set explicitly, so that a developer's own .env changes nothing here.
 DEFAULTS = {
     name.upper(): str(field.default)
     for name, field in Settings.model_fields.items()
     if isinstance(field.default, str | int) and field.default != ""
 }
-# Limits and logs are on, as in production; the limits are only too wide to be met.
+# Limits and logs are on, as in production; the limits are just too high to be reached.
 PRODUCTION = DEFAULTS | {
     "SECRET_KEY": SECRET,
     "PUBLIC_URL": f"http://{HOST}",
@@ -35,7 +35,7 @@ PRODUCTION = DEFAULTS | {
 
 @contextmanager
 def portal(database_url: str, log: Path) -> Iterator[str]:
-    """The portal over a database, with its worker; yields its address."""
+    """The portal over a database, with its worker; yields its URL."""
     environment = PRODUCTION | {"DATABASE_URL": database_url}
     with (
         _work(environment, log.with_suffix(".worker.log")),
@@ -46,7 +46,7 @@ def portal(database_url: str, log: Path) -> Iterator[str]:
 
 @contextmanager
 def floor(database_url: str, log: Path) -> Iterator[str]:
-    """The floor over a database ("": none); yields its address."""
+    """The floor over a database (none if empty); yields its URL."""
     arguments = ["--config", "bench/floor_conf.py", "bench.floor:app"]
     with _serve(arguments, {"FLOOR_DATABASE_URL": database_url}, log) as url:
         yield url
@@ -57,7 +57,7 @@ def _serve(arguments: list[str], environment: dict[str, str], log: Path) -> Iter
     gunicorn = Path(sys.executable).with_name("gunicorn")
     with _reserved_port() as port, log.open("w") as output:
         url = f"http://{HOST}:{port}"
-        # A worker that leaves in the middle of a round would be measured too.
+        # Restarting a worker in the middle of a round would be measured too.
         options = ["--bind", f"{HOST}:{port}", "--max-requests", "0", "--max-requests-jitter", "0"]
         server = subprocess.Popen(
             [gunicorn, *options, *arguments],
@@ -76,7 +76,7 @@ def _serve(arguments: list[str], environment: dict[str, str], log: Path) -> Iter
 
 @contextmanager
 def _work(environment: dict[str, str], log: Path) -> Iterator[None]:
-    """The worker links the audit events that requests leave behind: that is part of their price."""
+    """Run the worker, which links the audit events of requests: that is part of their cost."""
     with log.open("w") as output:
         worker = subprocess.Popen(
             [sys.executable, "-m", "flask", "--app", "wsgi", "outbox", "run"],
@@ -94,7 +94,7 @@ def _work(environment: dict[str, str], log: Path) -> Iterator[None]:
 
 @contextmanager
 def _reserved_port() -> Iterator[int]:
-    """A free port that nobody else is given meanwhile: bound here too, where nothing listens."""
+    """A free port, kept from other processes: bound here too, where nothing listens."""
     with socket.socket() as reservation:
         reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         reservation.bind((HOST, 0))

@@ -1,4 +1,4 @@
-"""Signing in beside bare argon2, and a page that asks for a session beside the same without."""
+"""Sign-in against bare argon2, and a page with a session against the same page without."""
 
 from collections.abc import Sequence
 
@@ -16,8 +16,8 @@ from portal.domain.accounts import accounts
 from portal.extensions import db
 from portal.models import Account, Role
 
-MEMBERS = 200  # so many that hardly two of them sign in at the same moment
-PAGE = "/?code=K7QM"  # asks who was let in, then answers alike
+MEMBERS = 200  # enough that hardly two of them sign in at the same time
+PAGE = "/?code=K7QM"  # checks for an invitee's session; the response is the same
 TERMS = (
     "Signing in: the form of the pages, by {members} members, each on a device of their own, beside"
     " a bare Flask route that verifies one argon2id hash of the portal's parameters. The page: the"
@@ -77,7 +77,7 @@ def _by_turns(
 def _sign_ins(app: Flask) -> Requests:
     """Each member's form, as their own browser sends it."""
     names = _members(app)
-    browsers = [Browser(app) for _ in names]  # the landing page hands out the device cookie
+    browsers = [Browser(app) for _ in names]  # the landing page sets the device cookie
     return _file(
         "sign-in",
         [
@@ -94,7 +94,7 @@ def _sign_ins(app: Flask) -> Requests:
 
 
 def _members(app: Flask) -> list[str]:
-    """Add members, who share the owner's password; a hash for each would take a minute."""
+    """Add members who share the owner's password, since a hash for each would take a minute."""
     names = [f"member-{number}" for number in range(MEMBERS)]
     with app.app_context():
         olivia = accounts.find("olivia")
@@ -117,7 +117,7 @@ def _members(app: Flask) -> list[str]:
 
 
 def _visits(app: Flask, code: str) -> tuple[Requests, Requests]:
-    """The page as somebody who was let in asks for it, and as a stranger does."""
+    """The page as requested by a signed-in invitee, and by a stranger."""
     invitee, stranger = Browser(app), Browser(app)
     invitee.redeem(code)
     visits = (

@@ -1,4 +1,4 @@
-"""The Invitation Portal: `create_app` puts it together, and does nothing else."""
+"""The Invitation Portal: `create_app` assembles the app."""
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -13,7 +13,7 @@ from portal.http.app import Portal
 from portal.http.rate_limit import limiter
 from portal.mail import delivery
 
-# The order in which their hooks run before each request; after it they run in reverse.
+# Their hooks run in this order before each request, and in reverse after it.
 PARTS = (
     logs,
     metrics,
@@ -33,7 +33,7 @@ PARTS = (
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The portal as a WSGI application, by `settings` or else by the environment."""
+    """Create the WSGI application, from `settings` or else from the environment."""
     settings = settings or config.load()
     app = Portal(
         __name__,
@@ -57,7 +57,7 @@ def _flask_config(settings: Settings) -> dict[str, object]:
     return {
         "SECRET_KEY": settings.secrets[0],
         "SECRET_KEY_FALLBACKS": list(settings.secrets[1:]),
-        # The last one signs: a form that was open while the key was replaced can still be sent.
+        # The last key signs: forms left open while the key was replaced can still be submitted.
         "WTF_CSRF_SECRET_KEY": list(reversed(settings.secrets)),
         "SQLALCHEMY_DATABASE_URI": settings.sqlalchemy_url,
         "SQLALCHEMY_ENGINE_OPTIONS": engine.engine_options(settings),

@@ -1,8 +1,8 @@
-"""The one clock: read by the fronts, passed to the domain."""
+"""The only clock: read by the fronts, passed to the domain."""
 
 from datetime import UTC, datetime
 
 
 def utcnow() -> datetime:
-    """This moment, aware, in UTC."""
+    """The current time, aware, in UTC."""
     return datetime.now(UTC)

@@ -24,7 +24,7 @@ SHORTEST_SECRET = 32
 
 
 class Settings(BaseSettings):
-    """Every setting, by the name of its environment variable in lower case."""
+    """All settings, named like their environment variables in lower case."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     public_url: str = ""
     trusted_proxies: int = Field(default=0, ge=0, le=8)
     port: int = Field(default=8000, ge=1, le=65535)
-    web_concurrency: int = Field(default=2, ge=1, le=256)  # gunicorn.conf.py reads it for itself
+    web_concurrency: int = Field(default=2, ge=1, le=256)  # gunicorn.conf.py reads it itself
 
     admin_registration: Literal["first", "open", "invite"] = "first"
     member_registration: Literal["open", "invite", "closed"] = "open"
@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     @field_validator("database_url", mode="before")
     @classmethod
     def _name_the_driver(cls, value: object) -> object:
-        """Heroku says postgres://, SQLAlchemy 2.1 refuses it; the driver here is psycopg 3."""
+        """Name psycopg 3 as driver; Heroku says postgres://, which SQLAlchemy 2.1 rejects."""
         if isinstance(value, str):
             for scheme in ("postgres://", "postgresql://"):
                 if value.startswith(scheme):
@@ -112,44 +112,44 @@ class Settings(BaseSettings):
 
     @property
     def recipients_are_proven(self) -> bool:
-        """Whether a bound invitation asks for more than a typed address: mail has to be sent."""
+        """Whether bound invitations need more than a typed address, which takes mail."""
         return self.recipient_proof == "required" and bool(self.mail_url.get_secret_value())
 
     @property
     def embedded(self) -> bool:
-        """Whether the portal runs on its own SQLite file, with nothing else beside it."""
+        """Whether the portal runs on its own SQLite file, without other services."""
         return not self.database_url.get_secret_value()
 
     @property
     def sqlalchemy_url(self) -> str:
-        """The database as SQLAlchemy wants it named."""
+        """The database URL for SQLAlchemy."""
         return self.database_url.get_secret_value() or f"sqlite:///{INSTANCE / 'portal.db'}"
 
     @property
     def limiter_url(self) -> str:
-        """Where the flood limits are counted: Redis when there is one, else this process."""
+        """The storage of rate-limit counters: Redis if configured, else this process."""
         return self.redis_url.get_secret_value() or "memory://"
 
     @property
     def base_url(self) -> str:
-        """The address people use, without a trailing slash; never taken from a request."""
+        """The public URL without a trailing slash; never taken from a request."""
         return self.public_url or f"http://127.0.0.1:{self.port}"
 
     @property
     def https(self) -> bool:
-        """Whether people reach the portal over HTTPS (cookies are then Secure and __Host-)."""
+        """Whether the portal is served over HTTPS (cookies are then Secure and __Host-)."""
         return self.base_url.startswith("https://")
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
-        """The secret in use, then those it replaced."""
+        """The secret in use, followed by its fallbacks."""
         return tuple(
             key.get_secret_value() for key in (self.secret_key, *self.secret_key_fallbacks)
         )
 
 
 def load() -> Settings:
-    """Read the environment; exit with one sentence a person can act on if a value is bad."""
+    """Read the environment; exits with one actionable sentence if a value is bad."""
     try:
         chosen = Settings(_env_file=ROOT / ".env")
     except ValidationError as error:
@@ -167,11 +167,11 @@ def _sentence(error: ValidationError) -> str:
 
 
 def _embedded_secret() -> str:
-    """The secret of an embedded portal: made once, readable by its owner only."""
+    """The secret of an embedded portal: generated once, readable by its owner only."""
     INSTANCE.mkdir(exist_ok=True)
     path = INSTANCE / "secret_key"
     if not path.exists():
-        # Whole or not at all, whoever else starts or stops meanwhile: written aside, then linked.
+        # Written to a temporary file, then linked: atomic, whatever other processes do.
         descriptor, aside = tempfile.mkstemp(dir=INSTANCE)  # mode 0600
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(48))
@@ -182,7 +182,7 @@ def _embedded_secret() -> str:
 
 
 def current_settings() -> Settings:
-    """The `Settings` of the running app; `settings` without its proxy, for what runs most."""
+    """The running app's `Settings`, without the cost of the proxy `settings`."""
     found: Settings = current_app.extensions["portal.settings"]
     return found
 

@@ -1,4 +1,4 @@
-"""The extensions, bare: made here, told about the app in `create_app`."""
+"""The Flask extensions, created here and bound to the app in `create_app`."""
 
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 
 class Base(DeclarativeBase):
-    """The base of every table. Constraints are named, so that migrations can name them too."""
+    """The base of all tables. Constraints are named, so that migrations can refer to them."""
 
     metadata: ClassVar[MetaData] = MetaData(
         naming_convention={
@@ -27,26 +27,26 @@ class Base(DeclarativeBase):
 
 
 class Database(SQLAlchemy):
-    """Flask-SQLAlchemy; at the end of a request it breaks off no answer that is ready."""
+    """Flask-SQLAlchemy, with a teardown that cannot fail a finished response."""
 
     def _teardown_session(self, _exc: BaseException | None) -> None:
-        if not self.session.registry.has():  # a program's request mostly needs none
+        if not self.session.registry.has():  # most API requests use no session
             return
         try:
             self.session.remove()
-        except OperationalError:  # what only read still stands when the connection has died since
+        except OperationalError:  # the connection has died since, which no finished read minds
             self.session().invalidate()
             self.session.remove()
 
 
 class Sessions(LoginManager):
-    """Flask-Login, without its cookie that remembers people: our own rows say who is signed in.
+    """Flask-Login without its remember cookie: our own rows say who is signed in.
 
-    It would open the session of every request, and make every answer vary by its cookie.
+    Its hook would open the session on every request, and add `Vary: Cookie` to every response.
     """
 
     def init_app(self, app: Flask) -> None:
-        """Let `current_user` be found. Templates are told of it by `guards`."""
+        """Register with the app, for `current_user`; `guards` passes it to templates."""
         app.login_manager = self  # type: ignore[attr-defined]
 
 

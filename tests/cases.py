@@ -1,7 +1,7 @@
-"""Which test shows which case of the catalogue of attacks and faults (docs/security.md).
+"""Maps the cases of the catalogue of attacks and faults (docs/security.md) to their tests.
 
 Tests name their cases in comments: `# case 19`, `# cases 19 and 20`. `python -m tests.cases` prints
-the table of the document anew.
+the document's table again.
 """
 
 import re
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "security.md"
 MENTION = re.compile(r"\bcases? (\d+(?:(?:, | and )\d+)*)")
 ROW = re.compile(r"^\| (\d+) \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
-# Whoever asks for one of these asks for a database.
+# A test that uses one of these needs a database.
 FIXTURES = "context|app|client|database_url|behind|shared_database|olivia|alice|issue|newcomer"
 ALL = set(range(1, 100)) - {58, 78, 98}  # the catalogue skips two numbers; 98 is still to come
 
@@ -29,7 +29,7 @@ def shown() -> dict[int, list[Path]]:
 
 
 def engines(path: Path) -> str:
-    """What a file runs on."""
+    """The engines a file runs on."""
     if "browser" in path.parts:
         return "SQLite, Chromium"
     if path.name == "test_sqlite.py":
@@ -49,7 +49,7 @@ def documented() -> dict[int, tuple[str, str]]:
 
 
 def table() -> str:
-    """The rows of the document, with its promises and the tests as they are now."""
+    """The rows of the document, with its promises and the current tests."""
     tests, lines = shown(), []
     for number, (promise, _) in sorted(documented().items()):
         paths = tests.get(number, [])

@@ -1,4 +1,4 @@
-"""Real parts for the tests: SQLite files, Postgres databases, and the portal over both."""
+"""Fixtures with real parts: SQLite files, Postgres databases, and the portal over both."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ PGBOUNCER = Path("/usr/sbin/pgbouncer").exists()
 SECRET = "a secret for the tests that is long enough to be one"
 
 
-# The machines are noisy: how long a test takes says nothing.
+# The machines are noisy, so a test's duration says nothing.
 hypothesis.settings.register_profile("portal", deadline=None)
 hypothesis.settings.load_profile("portal")
 
@@ -38,7 +38,7 @@ thrift.compile_url_builders_once()
 
 
 def pytest_configure() -> None:
-    """In CI nothing may be skipped."""
+    """Fail in CI if anything would be skipped."""
     if os.environ.get("CI") and not (POSTGRES and REDIS and PGBOUNCER):
         pytest.exit(
             "CI needs TEST_POSTGRES_URL, TEST_REDIS_URL and Debian's pgbouncer.", returncode=1
@@ -46,9 +46,9 @@ def pytest_configure() -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every test that touches a database on each engine there is.
+    """Run every test that uses a database on each available engine.
 
-    What is marked `pooler` runs on Postgres once more, behind PgBouncer.
+    Tests marked `pooler` run on Postgres once more, behind PgBouncer.
     """
     if "engine" in metafunc.fixturenames:
         engines = ["sqlite"]
@@ -70,13 +70,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2id at a small price: nearly every test makes somebody. A served portal pays in full."""
+    """Cheap Argon2id hashes, since nearly every test makes an account; real servers pay in full."""
     monkeypatch.setattr(passwords, "_hasher", thrift.HASHER)
     monkeypatch.setattr(passwords, "_OF_NOBODY", thrift.HASH_OF_NOBODY)
 
 
 def make_settings(database_url: str, **changes: object) -> Settings:
-    """Settings for a test; `changes` by their names in `Settings`."""
+    """Settings for a test; `changes` are keyed by their names in `Settings`."""
     values = {
         "secret_key": SECRET,
         "database_url": database_url,
@@ -88,7 +88,7 @@ def make_settings(database_url: str, **changes: object) -> Settings:
 
 
 def migrate(url: str) -> None:
-    """Bring the database at `url` to the newest tables."""
+    """Migrate the database at `url`."""
     app = create_app(make_settings(url))
     with app.app_context():
         upgrade()
@@ -105,14 +105,14 @@ def migrated(
         migrate(url)
         yield url
         return
-    # By the run as well: runs side by side must not empty each other's tables.
+    # Named by the run too: parallel runs must not empty each other's tables.
     with database_behind(engine, f"portal_test_{testrun_uid[:12]}_{worker_id}") as url:
         yield url
 
 
 @contextmanager
 def database_behind(engine: str, name: str) -> Iterator[str]:
-    """`postgres_database`; for the engine "pgbouncer", the URL leads through one."""
+    """`postgres_database`, or for the engine "pgbouncer" the same behind a pooler."""
     with postgres_database(f"{name}_{engine}") as url:
         if engine == "postgres":
             yield url
@@ -123,7 +123,7 @@ def database_behind(engine: str, name: str) -> Iterator[str]:
 
 @contextmanager
 def postgres_database(name: str) -> Iterator[str]:
-    """The URL of a new database of that name, migrated; it is dropped afterwards."""
+    """The URL of a new, migrated database of that name, dropped afterwards."""
     server = make_url(POSTGRES).set(drivername="postgresql")
     with psycopg.connect(server.render_as_string(hide_password=False), autocommit=True) as admin:
         admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
@@ -136,10 +136,10 @@ def postgres_database(name: str) -> Iterator[str]:
 
 @pytest.fixture
 def database_url(engine: str, migrated: str, tmp_path: Path) -> str:
-    """A database as empty as after its migration: a copy of the file, or every table emptied."""
+    """A database as after its migration: a copy of the file, or every table emptied."""
     if engine == "sqlite":
         return f"sqlite:///{shutil.copy(migrated.removeprefix('sqlite:///'), tmp_path)}"
-    # Not TRUNCATE: it makes a new file for each table, and takes a hundred times as long.
+    # Not TRUNCATE: it creates a new file for each table, and takes a hundred times as long.
     tables = [table.name for table in reversed(db.metadata.sorted_tables)]
     statements = (
         "ALTER TABLE audit_event DISABLE TRIGGER USER",
@@ -155,7 +155,7 @@ def database_url(engine: str, migrated: str, tmp_path: Path) -> str:
 
 @pytest.fixture
 def settings_changes() -> dict[str, object]:
-    """Settings a test module wants otherwise: override this fixture there."""
+    """Settings to change for a test module: override this fixture there."""
     return {}
 
 
@@ -179,18 +179,18 @@ def context(app: Flask) -> Iterator[None]:
 
 @pytest.fixture
 def client(app: Flask) -> PageClient:
-    """A browser without JavaScript, which checks every page it is given."""
+    """A browser without JavaScript, which checks every page it gets."""
     client = app.test_client()
     assert isinstance(client, PageClient)
     return client
 
 
 def columns_of(row: Base) -> dict[str, Any]:
-    """What a row has in each of its columns."""
+    """A row's values by column."""
     return {column.key: getattr(row, column.key) for column in sa.inspect(type(row)).columns}
 
 
 def run_sql(statement: str) -> None:
-    """Run SQL behind the portal's back."""
+    """Run SQL, bypassing the portal."""
     db.session.execute(text(statement))
     db.session.commit()

@@ -1,5 +1,6 @@
-"""People, devices and invitations for the tests: Olivia owns, Alice is an admin, Vera views, Mia is
-a member."""
+"""Accounts, devices and invitations for the tests: Olivia is the owner, Alice an admin, Vera a
+viewer, Mia a member.
+"""
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -22,7 +23,7 @@ _numbers = count(1)
 
 
 def device(name: str = "", address: str = "192.0.2.1") -> Origin:
-    """A device; a new one each time unless it is named."""
+    """A device, new each time unless it is named."""
     return Origin(device=name or f"device {next(_numbers)}", address=address, client="a test")
 
 
@@ -38,7 +39,7 @@ def owner(now: datetime = NOW, username: str = "olivia") -> Account:
 
 
 def staff(role: Role, username: str, now: datetime = NOW) -> Account:
-    """Somebody of that role."""
+    """A staff account with that role."""
     account = owner(now, username)
     account.role = role
     db.session.commit()
@@ -46,12 +47,12 @@ def staff(role: Role, username: str, now: datetime = NOW) -> Account:
 
 
 def session_of(account: Account, now: datetime = NOW) -> Session:
-    """A browser in which an account is signed in."""
+    """A browser session in which an account is signed in."""
     return accounts.start_session(account, origin=device(), now=now)
 
 
 def newcomer(username: str = "mia", now: datetime = NOW, **changes: Any) -> Account:
-    """A member who has just signed up, and was sent a code."""
+    """A member who has just signed up, and was mailed a code."""
     values: dict[str, Any] = {
         "email": f"{username}@example.org",
         "username": username,
@@ -72,7 +73,7 @@ def member(username: str = "mia", now: datetime = NOW, **changes: Any) -> Accoun
 
 
 def sent_to(email: str) -> tuple[str, str]:
-    """The code and the link's token in the last mail to a mailbox."""
+    """The code and the link's token of the last mail to an address."""
     newest = sa.select(Mail).where(Mail.recipient == email).order_by(Mail.id.desc())
     mail = db.session.scalars(newest).first()
     assert mail is not None
@@ -81,7 +82,7 @@ def sent_to(email: str) -> tuple[str, str]:
 
 
 def mails_to(email: str) -> list[str]:
-    """The kinds of mail a mailbox got, in order."""
+    """The kinds of mail sent to an address, in order."""
     to_mailbox = sa.select(Mail.kind).where(Mail.recipient == email).order_by(Mail.id)
     return list(db.session.scalars(to_mailbox))
 
@@ -89,7 +90,7 @@ def mails_to(email: str) -> list[str]:
 def invitation(
     by: Account, now: datetime = NOW, code: str | None = None, **terms: Any
 ) -> Invitation:
-    """An invitation, good for a week unless `terms` say otherwise."""
+    """An invitation, valid for a week unless `terms` say otherwise."""
     chosen = Terms(**({"expires_at": now + timedelta(days=7)} | terms))
     issued = invitations.issue(chosen, by=by, origin=device(), now=now, own_code=code)
     return db.session.merge(issued, load=False)
@@ -114,7 +115,7 @@ def one_of_each_status() -> dict[Status, Invitation]:
 def batch(
     by: Account, now: datetime = NOW, size: int = 3, name: str = "Guests", **terms: Any
 ) -> Batch:
-    """A batch, issued, and good for a week unless `terms` say otherwise."""
+    """An issued batch, valid for a week unless `terms` say otherwise."""
     chosen = Terms(**({"expires_at": now + timedelta(days=7)} | terms))
     begun = batches.create(chosen, name=name, size=size, by=by, origin=device(), now=now)
     batches.complete(begun.id, origin=device(), now=now)
@@ -122,11 +123,11 @@ def batch(
 
 
 def redeem(code: str, **values: Any) -> Redemption:
-    """Redeem as a program's request does: while the session has no transaction open."""
+    """Redeem as an API request does, without an open transaction in the session."""
     db.session.commit()
     return redemptions.redeem(code, **values)
 
 
 def code_of(invited: Invitation) -> str:
-    """The code as its invitee knows it."""
+    """The plain code of an invitation."""
     return invitations.code_of(invited)

@@ -1,7 +1,7 @@
-"""What memory a file of guests takes, asked in a process of its own.
+"""The peak memory of reading a file of guests, measured in a process of its own.
 
-`python -m tests.memory rows FILE` reads it; `… import FILE --by …` is the command of that name. The
-last line is the most memory it had, in kilobytes. (`getrusage` would tell of its parent's.)
+`python -m tests.memory rows FILE` reads it; `… import FILE --by …` runs the command of that name.
+The last line is the peak in kilobytes. (`getrusage` would include its parent's.)
 """
 
 import os
@@ -16,7 +16,7 @@ from tests.servers import DEFAULTS, ROOT
 
 
 def peak(*words: str, **settings: str) -> int:
-    """The most memory, in kilobytes, that this took."""
+    """The peak memory of this command, in kilobytes."""
     told = subprocess.run(
         [sys.executable, "-m", "tests.memory", *words],
         cwd=ROOT,

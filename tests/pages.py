@@ -1,4 +1,4 @@
-"""A test client that looks at every page it gets, as a browser and an inspector would."""
+"""A test client that checks every page it gets, as a browser and an inspector would."""
 
 import re
 from collections import Counter
@@ -11,13 +11,13 @@ from werkzeug.test import TestResponse
 
 FIELDS = {"input", "textarea", "select"}
 VOID = {"area", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
-# A form may hold several of these by one name.
+# A form may have several of these with one name.
 CHOICES = {"radio", "checkbox", "submit", "button"}
 REFERENCES = ("for", "aria-describedby", "aria-labelledby", "aria-controls", "list", "form")
 
 
 class Page(HTMLParser):
-    """What the checks, and the tests, need to know of a page."""
+    """The parts of a page that the checks and the tests need."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -45,12 +45,12 @@ class Page(HTMLParser):
 
     @property
     def words(self) -> str:
-        """The text as it is read, without the breaks of the source."""
+        """The text as read, with whitespace collapsed."""
         return " ".join(" ".join(self.text).split())
 
     @property
     def dangling(self) -> list[str]:
-        """References to ids that the page does not hold."""
+        """References to ids that do not exist in the page."""
         return [
             f"{attribute} names {name}, which is not there"
             for attribute, name in self._references
@@ -58,7 +58,7 @@ class Page(HTMLParser):
         ]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note ids, fields, and what our content policy would refuse."""
+        """Record ids and fields, and violations of our content security policy."""
         attributes = {name: value or "" for name, value in attrs}
         if tag not in VOID:
             self._inside.append(tag)
@@ -109,7 +109,7 @@ class Page(HTMLParser):
                 self.fields[name] = attributes.get("value", "")
 
     def handle_endtag(self, tag: str) -> None:
-        """A POST form must have had its token, and whatever can be clicked a name."""
+        """Check that a POST form had its token, and that clickable elements have a name."""
         if tag in self._inside:
             while self._inside.pop() != tag:
                 pass
@@ -128,7 +128,7 @@ class Page(HTMLParser):
             self._clickable = None
 
     def handle_data(self, data: str) -> None:
-        """Keep the title and the text."""
+        """Record the title and the text."""
         if self._inside and self._inside[-1] == "title":
             self.title += data
         if self._clickable:
@@ -137,17 +137,17 @@ class Page(HTMLParser):
 
 
 class PageClient(FlaskClient):
-    """Checks every HTML answer, and sends each form's CSRF token along."""
+    """Checks every HTML response, and submits the CSRF token with forms."""
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
-        """Make a request and inspect its answer."""
+        """Make a request and check the response."""
         response = super().open(*args, **kwargs)
         if response.mimetype == "text/html" and response.data:
             check(response)
         return response
 
     def submit(self, url: str, data: dict[str, Any] | None = None, **kwargs: Any) -> TestResponse:
-        """POST a form with the token that the sign-in page holds."""
+        """POST a form with the token of the sign-in page."""
         return self.post(url, data={"csrf_token": self.token()} | (data or {}), **kwargs)
 
     def token(self) -> str:
@@ -155,25 +155,25 @@ class PageClient(FlaskClient):
         return Page(super().open("/login").text).fields["csrf_token"]
 
     def page(self, url: str, **kwargs: Any) -> Page:
-        """A page that is there, read."""
+        """GET a page that must exist, and parse it."""
         response = self.get(url, **kwargs)
         assert response.status_code == 200, f"{url} answered {response.status}"
         return Page(response.text)
 
 
 def words(response: TestResponse) -> str:
-    """What a page or a fragment says."""
+    """The text of a page or a fragment."""
     return Page(response.text).words
 
 
 def without_secrets(response: TestResponse, typed: str) -> str:
-    """A page without what differs by right: its CSRF token, and the echo of what was typed."""
+    """A page without what may differ: its CSRF token, and the echo of what was typed."""
     html = re.sub(r'(name="csrf_token"[^>]*value=)"[^"]*"', r'\1""', response.text)
     return html.replace(f'value="{escape(typed)}"', 'value=""')
 
 
 def check(response: TestResponse) -> None:
-    """Fail if a page lacks its title, repeats an id, has inline code or an unguarded form."""
+    """Fail if a page lacks its title, repeats an id, has inline code or an unprotected form."""
     page = Page(response.text)
     if "<html" in response.text:
         assert page.title.strip(), "a page without a title"

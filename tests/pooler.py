@@ -31,10 +31,10 @@ pidfile = {folder}/pid
 
 @contextmanager
 def pgbouncer(server: URL) -> Iterator[URL]:
-    """Start one in front of `server`; yield the URL that leads through it."""
+    """Start a pooler in front of `server`; yield the URL that leads through it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        shutil.chown(folder, "postgres")  # PgBouncer does not run as root
+        shutil.chown(folder, "postgres")  # PgBouncer refuses to run as root
         with socket.socket() as reservation:
             reservation.bind(("127.0.0.1", 0))
             port = reservation.getsockname()[1]

@@ -1,4 +1,4 @@
-"""The portal as it runs in production: gunicorn, several processes, a port of this machine."""
+"""The portal as in production: gunicorn, several processes, a local port."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ from portal.config import ROOT, Settings
 from tests.conftest import SECRET
 
 PATIENCE = 60  # seconds until a server that does not start, or stop, fails the test
-# Said outright, so that a developer's own .env changes nothing here.
+# Set explicitly, so that a developer's own .env changes nothing here.
 DEFAULTS = {
     name.upper(): str(field.default)
     for name, field in Settings.model_fields.items()
@@ -34,10 +34,10 @@ def serve(
     workers: int = 2,
     **environment: str,
 ) -> Iterator[str]:
-    """Serve `app` over a migrated database; yield the server's address, without a slash.
+    """Serve `app` over a migrated database; yield the server's URL, without a trailing slash.
 
-    `environment` holds settings by their names. What the server wrote is printed when it stops:
-    pytest shows it beside a failure.
+    `environment` holds settings by name. The server's output is printed when it stops, so that
+    pytest shows it with a failure.
     """
     with _reserved_port() as port, tempfile.TemporaryFile("w+") as output:
         url = f"http://{host}:{port}"
@@ -60,7 +60,7 @@ def serve(
 
 @contextmanager
 def work(database_url: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker over a migrated database, as `make run` starts it; whoever wants to may kill it."""
+    """A worker over a migrated database, as `make run` starts it; tests may kill it."""
     with command(database_url, "outbox", "run", **environment) as worker:
         yield worker
 
@@ -69,7 +69,7 @@ def work(database_url: str, **environment: str) -> Iterator[subprocess.Popen[byt
 def command(
     database_url: str, *words: str, **environment: str
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """`flask` with these words, over a migrated database."""
+    """Run `flask` with these arguments, over a migrated database."""
     settings = DEFAULTS | {
         "DATABASE_URL": database_url,
         "SECRET_KEY": SECRET,
@@ -90,9 +90,9 @@ def command(
 
 @contextmanager
 def _reserved_port() -> Iterator[int]:
-    """A free port that nobody else is given meanwhile.
+    """A free port, kept from other processes.
 
-    With `reuse_port` two servers could share a port and never know: so it stays bound here, where
+    With `reuse_port` two servers could share a port without noticing, so it stays bound here, where
     nothing listens.
     """
     with socket.socket() as reservation:

@@ -1,4 +1,4 @@
-"""What thousands of tests need not pay for again: each makes a portal, and somebody in it."""
+"""Caches that spare each test the cost of creating a portal and an account."""
 
 from typing import Any
 
@@ -9,24 +9,24 @@ from werkzeug.routing import Rule
 
 
 class CompiledTemplates(BytecodeCache):
-    """What each template was compiled to, for all the portals of this process."""
+    """The bytecode of each template, shared by all portals of this process."""
 
     def __init__(self) -> None:
         self._compiled: dict[str, bytes] = {}
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        """Take what is there; Jinja looks whether it is of the template as it stands."""
+        """Load the cached bytecode; Jinja checks that it matches the template's source."""
         if bucket.key in self._compiled:
             bucket.bytecode_from_string(self._compiled[bucket.key])
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep it."""
+        """Cache the bytecode."""
         self._compiled[bucket.key] = bucket.bytecode_to_string()
 
 
 TEMPLATES = CompiledTemplates()
 
-# Argon2id all the same, at a thousandth of the price.
+# Still Argon2id, at a thousandth of the cost.
 HASHER = PasswordHasher(memory_cost=64, time_cost=1, parallelism=1)
 HASH_OF_NOBODY = HASHER.hash("nobody")
 
@@ -35,7 +35,7 @@ _builders: dict[tuple[object, ...], Any] = {}
 
 
 def compile_url_builders_once() -> None:
-    """Let portals share the functions that build their URLs: nine tenths of `create_app`."""
+    """Share the functions that build URLs between portals: nine tenths of `create_app`."""
     Rule._compile_builder = _compile_once
 
 

@@ -1,11 +1,11 @@
-"""What each role may do with whose invitation (case 81), and how a new verb is noticed.
+"""What each role may do with whose invitation (case 81), with checks that find new verbs.
 
-Three tables, and for each a search of the code for what it must hold. `make check` compares them
+Three tables, each with a search of the code for what it must contain. `make check` compares them
 (`tests/test_verbs.py`); the tests of the domain and of the web walk them, row by row, on a portal.
 
-An admin, Alice, meets five invitations: her own; a colleague's; one that makes somebody an admin;
-her own one from when she was an owner, which makes an owner; the owner's, which does; and one of a
-colleague's batch. A verb on a batch, an import or a mail meets those that belong to them.
+An admin, Alice, meets six invitations: her own; a colleague's; one that grants the role admin; her
+own from when she was an owner, which grants the role owner; the owner's, which does too; and one of
+a colleague's batch. A verb on a batch, an import or a mail meets those that belong to them.
 """
 
 import ast
@@ -18,7 +18,7 @@ from flask import Flask
 TARGETS = ("own", "colleague", "admin", "former", "above", "batch")
 COLUMNS = ("viewer", *TARGETS, "owner")
 
-# yes: done · no: `NotAllowed` · none: `NotFound`, it is not there for them · -: there is no such
+# yes: done · no: `NotAllowed` · none: `NotFound`, hidden from them · -: does not apply
 VERBS = """
                                 viewer  own  colleague  admin  former  above  batch  owner
     invitations.reveal              no  yes        yes    yes      no     no   none    yes
@@ -49,7 +49,7 @@ VERBS = """
     exports.export                  no  yes        yes    yes      no     no     no    yes
 """
 
-# Verbs with an actor that are about something else, or about no invitation that is there already.
+# Verbs with an actor that concern something else, or no existing invitation.
 OTHER_VERBS = {
     "batches.create": "issues: `invitations.checked` holds the role to one's own",
     "batches.latest": "lists the batches one may see",
@@ -89,7 +89,7 @@ OTHER_VERBS = {
     "worker_tasks.resume": "about a task that is no batch's: owners; `resume_batch` asks",
 }
 
-# Who touches a code, changes an invitation or a batch, or mails a code, and asks no rule itself.
+# Functions that touch a code, change an invitation or a batch, or mail a code without a check.
 EXCUSED = {
     "api.dialects.invitations.generate": "to whoever has just issued it",
     "cli.issue": "to the host, which has just issued them",
@@ -136,7 +136,7 @@ EXCUSED = {
     "mail.invitation_messages.render": "for the mail to its recipient, or behind `resend.show`",
 }
 
-# What a form or a call with good values is answered; a + where the answer holds the code.
+# The responses to a form or an API call with valid input; a + if the response holds the code.
 PAGES = """
                                               viewer  own colleague admin former above batch owner
     GET  /admin/invitations/<uuid:id>            200  200       200   200    200   200   200   200
@@ -191,7 +191,7 @@ ABOUT_INVITATIONS = re.compile(
     r"|/api/v1/admin/invitation/(?!generate)"
 )
 
-# What the command line does to invitations; every command stands here.
+# What each command does to invitations; every command is listed here.
 COMMANDS = {
     "audit": "about the audit log",
     "backup": "about the whole database",
@@ -225,7 +225,7 @@ MAILING = {"queue", "queue_many"}
 
 
 def rows(table: str) -> dict[str, dict[str, str]]:
-    """What a table says: the words of each row by the names of the columns."""
+    """Parse a table: the cells of each row by column."""
     heading, *lines = [line.split() for line in table.splitlines() if line.strip()]
     assert tuple(heading) == COLUMNS
     width = len(COLUMNS)
@@ -235,7 +235,7 @@ def rows(table: str) -> dict[str, dict[str, str]]:
 
 
 def verbs(package: Path) -> set[str]:
-    """The public functions of the domain that somebody does (`by`): `module.function`."""
+    """The public functions of the domain with an actor (`by`): `module.function`."""
     return {
         f"{path.stem}.{function.name}"
         for path in sorted((package / "domain").rglob("*.py"))
@@ -247,9 +247,9 @@ def verbs(package: Path) -> set[str]:
 
 
 def unguarded(package: Path) -> set[str]:
-    """Whatever opens a seal, changes an invitation or mails one, and asks no rule itself.
+    """Functions that open a seal, change an invitation or mail one, without a check of their own.
 
-    By module and function; by the module alone for what stands outside of functions.
+    Named by module and function, or by module alone for code outside of functions.
     """
     return {
         name
@@ -260,7 +260,7 @@ def unguarded(package: Path) -> set[str]:
 
 
 def addresses(app: Flask) -> set[str]:
-    """Every `METHOD rule` that is about invitations, their batches, imports or mails."""
+    """Every `METHOD rule` that concerns invitations, their batches, imports or mails."""
     return {
         f"{method} {rule.rule}"
         for rule in app.url_map.iter_rules()
@@ -298,7 +298,7 @@ def _touches(function: ast.AST) -> bool:
 
 
 def _opens(node: ast.AST) -> bool:
-    """A seal is opened by one of these; and is worth nothing to whoever does not read it."""
+    """Whether it opens a seal, or reads a sealed code."""
     if isinstance(node, ast.Call):
         of_other_secrets = ast.unparse(node.func).startswith("sealing.")
         return _called(node) in OPENING and not of_other_secrets

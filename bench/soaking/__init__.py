@@ -1,1 +1,1 @@
-"""The soak: mixed traffic at 80 % of capacity, a while, with a restart, two kills and an outage."""
+"""The soak test: mixed traffic at 80 % of capacity, with a restart, two kills and an outage."""

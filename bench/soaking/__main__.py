@@ -1,4 +1,4 @@
-"""`bench/soak`: measure capacity, load the portal with 80 % of it, break things, then look."""
+"""`bench/soak`: measure capacity, load the portal to 80 % of it, break things, then check."""
 
 import argparse
 import itertools
@@ -28,7 +28,7 @@ from portal.domain.invitations import codes, invitations
 from portal.domain.invitations.invitations import Terms
 from portal.extensions import db
 
-LOG = Path(tempfile.gettempdir()) / "soak.log"  # of the portal: the reason of what was wrong
+LOG = Path(tempfile.gettempdir()) / "soak.log"  # of the portal, to find the reason for failures
 REPORT = ROOT / "docs" / "soak.md"
 THREADS = 8
 SHARE = 0.8  # of capacity
@@ -38,19 +38,19 @@ PASSWORD = "a pass phrase for olivia"
 
 @dataclass
 class Faults:
-    """What was broken, and when (seconds from the beginning)."""
+    """The faults that were caused, with their times (seconds from the beginning)."""
 
     began: float = field(default_factory=time.monotonic)
     told: list[tuple[float, str]] = field(default_factory=list)
 
     def tell(self, what: str) -> None:
-        """Write it down."""
+        """Record a fault."""
         self.told.append((time.monotonic() - self.began, what))
         print(f"{self.told[-1][0]:6.1f} s  {what}")
 
 
 def main() -> int:
-    """Soak, judge, report; 1 if anything was wrong."""
+    """Soak, judge, report; return 1 if anything was wrong."""
     parser = argparse.ArgumentParser(prog="bench/soak")
     parser.add_argument("--minutes", type=float, default=10.0)
     minutes = parser.parse_args().minutes
@@ -133,7 +133,7 @@ def _first_codes() -> str:
 
 
 class SingleCodes(Iterator[str]):
-    """Codes for one device each, issued as they are needed."""
+    """Single-use codes, issued as needed."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
@@ -143,7 +143,7 @@ class SingleCodes(Iterator[str]):
         return next(self._ready)
 
     def _some(self) -> list[str]:
-        """A hundred more; issued again if the database is away just now."""
+        """Issue a hundred more, retrying while the database is down."""
         for _ in range(60):
             with self._app.app_context():
                 try:
@@ -163,7 +163,7 @@ class SingleCodes(Iterator[str]):
 def _break(
     faults: Faults, portal: Portal, postgres: Postgres, mailbox: Mailbox, seconds: float
 ) -> None:
-    """Break one part after another, each when the one before has healed."""
+    """Break one part after another, each after the previous one has recovered."""
     time.sleep(seconds * 0.2)
     faults.tell("a gunicorn worker is killed (-9)")
     portal.kill_worker()

@@ -1,4 +1,4 @@
-"""The parts a soak may break, which therefore are its own: Postgres, Redis, SMTP, the portal."""
+"""The parts that a soak test may break, and so runs itself: Postgres, Redis, SMTP, the portal."""
 
 import os
 import shutil
@@ -23,13 +23,13 @@ PATIENCE = 30  # seconds
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A free port."""
     with socket.create_server((HOST, 0)) as reservation:
         return int(reservation.getsockname()[1])
 
 
 class Postgres:
-    """A cluster in a folder, by the newest version that is installed here."""
+    """A cluster in a folder, of the newest version installed here."""
 
     def __init__(self, folder: Path) -> None:
         versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=str)
@@ -45,16 +45,16 @@ class Postgres:
             shutil.chown(self._data, "postgres")
 
     def start(self) -> None:
-        """Make the cluster, and start it."""
+        """Create and start the cluster."""
         self._run("initdb", "-U", "postgres", "--auth=trust", "-D", str(self._data))
         self._control("start")
 
     def restart(self) -> None:
-        """Restart it as a crash would: without saying goodbye to anybody."""
+        """Restart it as after a crash, without closing connections."""
         self._control("restart", "-m", "immediate")
 
     def stop(self) -> None:
-        """Stop it for good."""
+        """Stop it permanently."""
         self._control("stop", "-m", "fast")
 
     def _control(self, action: str, *arguments: str) -> None:
@@ -97,7 +97,7 @@ class Mailbox:
 
 @contextmanager
 def redis() -> Iterator[str]:
-    """A Redis that keeps nothing; yields its URL."""
+    """A Redis without persistence; yields its URL."""
     port = free_port()
     command = ["redis-server", "--port", str(port), "--bind", HOST, "--save", "", "--dir", "/tmp"]  # noqa: S108
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -138,14 +138,14 @@ class Portal:
         os.kill(self.workers()[0], signal.SIGKILL)
 
     def kill_sender(self) -> None:
-        """Kill the worker that sends mail, and start it again, as a platform does."""
+        """Kill the worker that sends mail, and restart it, as a platform does."""
         if self._sender:
             self._sender.kill()
             self._sender.wait()
         self.start_sender()
 
     def workers(self) -> list[int]:
-        """The processes that answer requests."""
+        """The process ids of gunicorn's workers."""
         master = self._server.pid if self._server else 0
         return [
             int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()
@@ -158,7 +158,7 @@ class Portal:
         for pid in self.workers():
             try:
                 found[pid] = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * page / 2**20
-            except (FileNotFoundError, ProcessLookupError):  # killed while we looked
+            except (FileNotFoundError, ProcessLookupError):  # killed meanwhile
                 continue
         return found
 

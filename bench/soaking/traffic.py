@@ -1,4 +1,4 @@
-"""People at the portal: what they do, what they must be answered, and what they will remember."""
+"""Simulated people: their actions, the responses they expect, and what they remember."""
 
 import itertools
 import random
@@ -15,12 +15,12 @@ TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 ISSUED = re.compile(r"/admin/invitations/([0-9a-f-]{36})/issued")
 AWAY = 503
 RETRIES = 120
-PAUSE = 0.5  # seconds before what met a fault is tried again
+PAUSE = 0.5  # seconds before a failed request is retried
 _numbers = itertools.count(1)
 
 
 class Wrong(Exception):
-    """An answer that nobody should have been given."""
+    """A response that nobody should have got."""
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Memory:
 
 
 class Person:
-    """A browser at an address of its own, with the landing page open."""
+    """A browser with an address of its own and the landing page open."""
 
     def __init__(self, client: httpx.Client, memory: Memory) -> None:
         number = next(_numbers)
@@ -53,7 +53,7 @@ class Person:
         return answer
 
     def submit(self, path: str, expected: set[int], **fields: str) -> httpx.Response:
-        """POST a form; what met a fault is sent again, as people do."""
+        """POST a form, retrying after faults as people do."""
         return self._send("POST", path, expected, {"csrf_token": self._token} | fields)
 
     def _send(
@@ -89,14 +89,14 @@ class Person:
 
 @dataclass(frozen=True)
 class Codes:
-    """What there is to enter: codes for one device each, and one that lives on."""
+    """Codes to enter: single-use ones, and one without a limit."""
 
     single: Iterator[str]
     lasting: str
 
 
 class Crowd:
-    """Threads of people who do the mixed deeds of a day at a given pace."""
+    """Threads of people who do a typical mix of actions at a given rate."""
 
     def __init__(self, url: str, codes: Codes, identity: str, password: str) -> None:
         self.memory = Memory()
@@ -106,9 +106,9 @@ class Crowd:
         self._stop = threading.Event()
 
     def run(self, threads: int, seconds: float, rate: float | None) -> float:
-        """Do deeds for so long, at `rate` a second in all (None: as fast as they can).
+        """Act for `seconds`, at `rate` actions a second in total (None: as fast as possible).
 
-        Returns the answers a second.
+        Returns the responses a second.
         """
         before, began = sum(self.memory.answers.values()), time.monotonic()
         pause = threads / rate if rate else 0.0

@@ -1,4 +1,4 @@
-"""What the database says afterwards, held against what the clients were told."""
+"""Compares the final database with the responses the clients got."""
 
 import statistics
 import time
@@ -16,12 +16,12 @@ from portal.extensions import db
 from portal.models import Invitation, Mail, MailState, Redemption
 
 GROWTH = 10.0  # megabytes a worker may grow between the second fifth and the last
-KILLS = 1  # of the worker that sends mail: as many messages may arrive twice
+KILLS = 1  # of the worker that sends mail: each may send one message twice
 
 
 @dataclass
 class Report:
-    """What was found, in lines of Markdown."""
+    """The findings, in lines of Markdown."""
 
     facts: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Report:
 
 
 def wait_for_mails(patience: float) -> None:
-    """Let the outbox run dry: mails that met an outage are due again a minute later."""
+    """Wait until the outbox is empty: mails that met an outage are due again a minute later."""
     deadline = time.monotonic() + patience
     waiting = sa.select(sa.func.count()).where(Mail.state == MailState.WAITING)
     while db.session.scalar(waiting) and time.monotonic() < deadline:

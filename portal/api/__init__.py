@@ -10,7 +10,7 @@ from portal.http import errors
 
 
 def init_app(app: Flask) -> None:
-    """Hang in the blueprints. Programs carry no cookies, so there is nothing for CSRF to guard."""
+    """Register the blueprints, exempt from CSRF since API clients carry no cookies."""
     app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}
     for module in (health, invitations, kursus, mobile, okami, sadhelx, jwks, docs):
         csrf.exempt(module.blueprint)
@@ -20,6 +20,6 @@ def init_app(app: Flask) -> None:
     errors.speak(app, "/v1/", kursus.answer)
     errors.speak(app, "/mobile/", mobile.answer)
     errors.speak(app, "/usermgmt/", sadhelx.answer)
-    # What lies under /okami/auth/active is pages, for people.
+    # Pages below /okami/auth/active are for people, so they keep HTML errors.
     for prefix in ("/okami/auth/registration", "/okami/auth/sign/"):
         errors.speak(app, prefix, okami.answer)

@@ -1,4 +1,4 @@
-"""For load balancers and Prometheus: does the process live, can it work, what does it count?"""
+"""Health checks for load balancers, and metrics for Prometheus."""
 
 from datetime import timedelta
 from hmac import compare_digest
@@ -66,13 +66,13 @@ def _may_scrape() -> bool:
     if token:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
         return compare_digest(given.encode(), token.encode())
-    # A proxy on this machine speaks for others, and says so.
+    # A proxy on this machine forwards requests of others, and adds these headers.
     is_forwarded = "X-Forwarded-For" in request.headers or "Forwarded" in request.headers
     return not is_forwarded and ip_address(request.remote_addr or "0.0.0.0").is_loopback  # noqa: S104
 
 
 def _is_outbox_stuck() -> bool:
-    """Whether a mail that could be sent has been due for long: no worker runs."""
+    """Whether a sendable mail is long overdue, so that no worker seems to run."""
     if not settings.mail_url.get_secret_value():
         return False
     return outbox.is_overdue(STUCK_AFTER, now=utcnow())

@@ -1,4 +1,4 @@
-"""The public keys by which others verify our tokens (RFC 7517)."""
+"""The JWK set with which others verify our tokens (RFC 7517)."""
 
 from flask import Blueprint, Response, jsonify
 

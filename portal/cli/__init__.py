@@ -1,4 +1,4 @@
-"""The command line, for the same verbs: `flask --app wsgi …`."""
+"""The command line, calling the same verbs as the pages: `flask --app wsgi …`."""
 
 import csv
 import signal
@@ -115,7 +115,7 @@ def init_app(app: Flask) -> None:
 
 
 def _issue(terms: Terms, username: str, count: int, now: datetime) -> Iterable[Invitation]:
-    """One code by itself, several as a batch; issued when this returns."""
+    """Issue a single code, or several as a batch; issued when this returns."""
     by = accounts.find(username)
     if by is None:
         raise NotFound(f"There is no account named {username}.")

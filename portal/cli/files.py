@@ -1,4 +1,4 @@
-"""Files on the command line: recipients in, invitations out."""
+"""Import and export commands."""
 
 import sys
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from portal.domain.invitations.invitations import Terms
 from portal.domain.invitations.listing import Query
 from portal.models import Account, Batch, BatchState, Status
 
-REPORTED = 500  # rows read from the preview at a time
+REPORTED = 500  # preview rows to read at a time
 TITLES = {
     Kind.GOOD: "good",
     Kind.BAD: "with a problem",
@@ -113,7 +113,7 @@ def _account(username: str) -> Account:
 
 
 def _read(file: IO[bytes], terms: Terms, name: str, mailed: bool, by: Account) -> Batch:
-    """The import, read to its end; raises `ClickException` if it cannot be."""
+    """Read the import to its end; raises `ClickException` if that fails."""
     batch = uploads.receive(
         file,
         terms,
@@ -132,7 +132,7 @@ def _read(file: IO[bytes], terms: Terms, name: str, mailed: bool, by: Account) -
 
 
 def _report(batch: Batch) -> None:
-    """Every row that is left out, then how many there are of each kind."""
+    """Print every skipped row, then the number of rows of each kind."""
     for kind in (Kind.BAD, Kind.DUPLICATE):
         for number, problem in _problems(batch, kind):
             click.echo(f"line {number}: {problem}", err=True)

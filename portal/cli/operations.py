@@ -1,4 +1,4 @@
-"""Commands for the people who run a portal: backups, and what is to be looked at."""
+"""Commands for operators: backups, the doctor, pruning, migrations, the audit chain."""
 
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def prune() -> None:
 @with_appcontext
 def migrate(arguments: tuple[str, ...]) -> None:
     """Migrate the database (flask db --help says how)."""
-    from flask_migrate.cli import db as commands  # noqa: PLC0415 - long to load
+    from flask_migrate.cli import db as commands  # noqa: PLC0415 - slow to load
 
     commands.main(arguments, prog_name="flask db")
 

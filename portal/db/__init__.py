@@ -1,1 +1,1 @@
-"""How the portal speaks to its database: by the session, or by hot statements (`hot.py`)."""
+"""Database access: the session, or hot statements (`hot.py`)."""

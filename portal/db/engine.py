@@ -1,12 +1,12 @@
-"""The engine, and one manner for each kind of database.
+"""The engine, configured so that SQLite and Postgres behave alike.
 
-Both behave alike: a statement sees what is committed when it starts, a transaction begins with its
-first write, and rules hold by constraints and conditional updates, never by a read that came
-before.
+On both, a statement sees what is committed when it starts. On SQLite, a transaction takes the write
+lock with its first write. Rules are enforced by constraints and conditional updates, never by an
+earlier read.
 
 Nothing outlives a transaction on a connection to Postgres, since a pooler such as PgBouncer may
-give each transaction another server connection: no SET, no advisory lock, no temporary table, and
-prepared statements only where the connection is known to be direct.
+use another server connection for each transaction: no SET, no advisory lock, no temporary table,
+and prepared statements only on connections known to be direct.
 """
 
 import time
@@ -28,13 +28,13 @@ SQLITE_PRAGMAS = (
     "PRAGMA busy_timeout = 20000",
 )
 READS = ("SELECT", "PRAGMA", "EXPLAIN")
-REST = 1.0  # seconds a connection may lie idle without being asked whether it lives
+REST = 1.0  # seconds a connection may be idle before it is pinged
 PREPARE_THRESHOLD = 5  # executions after which psycopg prepares a statement; its own default
 
 
 def engine_options(settings: Settings) -> dict[str, Any]:
-    """What `create_engine` is told beside the URL."""
-    # An error of the database must not carry its parameters into the log.
+    """Arguments for `create_engine` besides the URL."""
+    # Keeps parameters out of database errors, and so out of the log.
     if settings.sqlalchemy_url.startswith("sqlite"):
         return {"hide_parameters": True}
     return {
@@ -47,7 +47,7 @@ def engine_options(settings: Settings) -> dict[str, Any]:
 
 
 def init_app(app: Flask) -> None:
-    """Give the app's engine its manners."""
+    """Attach the event listeners for the app's kind of database."""
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             event.listen(db.engine, "connect", _open_sqlite)
@@ -61,15 +61,15 @@ def init_app(app: Flask) -> None:
 def is_direct(connection: Any) -> bool:
     """Whether a psycopg connection leads straight to Postgres.
 
-    A pooler answers clients with keys of its own to cancel queries by, and so with another process
-    id than that of the server process which runs them.
+    A pooler gives clients its own cancellation keys, and so another process id than that of the
+    server process which runs their queries.
     """
     row = connection.execute("SELECT pg_backend_pid()").fetchone()
     return bool(row[0] == connection.info.backend_pid)
 
 
 def _open_sqlite(connection: Connection, _record: object) -> None:
-    # The driver would begin transactions by itself, in the mode that can deadlock.
+    # By default the driver begins deferred transactions, which can deadlock.
     connection.isolation_level = None
     for pragma in SQLITE_PRAGMAS:
         connection.execute(pragma)
@@ -86,7 +86,7 @@ def _note_the_time(_connection: object, record: Any) -> None:
 
 
 def _ping_after_a_rest(dialect: Dialect, connection: Any, record: Any, _proxy: object) -> None:
-    """Notice a database that went away meanwhile; under load no statement is spent on that."""
+    """Ping a connection that was idle for `REST`; under load this costs no statement."""
     if time.monotonic() - record.info.get("used", 0.0) < REST:
         return
     try:
@@ -103,10 +103,10 @@ def _begin_at_the_first_write(
     _context: object,
     _many: bool,
 ) -> None:
-    """Begin a transaction of SQLite with its write lock, and wait for it.
+    """Begin an SQLite transaction with the write lock, waiting for it if necessary.
 
-    A transaction that begins by reading and then writes is refused at once ("database is
-    locked") if anyone wrote in between; one that begins with the lock waits its turn.
+    A transaction that begins with a read and then writes fails at once ("database is locked") if
+    anyone else wrote in between; one that begins with the lock waits its turn.
     """
     is_write = not statement.lstrip()[:8].upper().startswith(READS)
     if is_write and not cursor.connection.in_transaction:

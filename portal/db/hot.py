@@ -1,13 +1,13 @@
-"""Hot statements, for the handful that programs ask thousands of times a second.
+"""Hot statements: the few queries that clients cause thousands of times a second.
 
-SQLAlchemy compiles each of them once; the driver's own cursor runs it, on a transaction that the
-caller passes. To have SQLAlchemy execute it takes longer than the database does.
+SQLAlchemy compiles each once; the driver's own cursor runs it, on a transaction that the
+caller passes. Executing it through SQLAlchemy would take longer than the database does.
 
     with hot.transaction() as tx:
         if tx.first(TAKE_A_USE, {"taken": id, "moment": now}) is None: ...
 
-Everything a person waits for uses the session. Where both need the same statement, they pass a
-`Transaction`: the one of `hot.transaction()` here, `hot.SESSION` there.
+All pages use the session. Where both need the same statement, they pass a `Transaction`: the one
+of `hot.transaction()` here, `hot.SESSION` there.
 """
 
 from abc import ABC, abstractmethod
@@ -41,9 +41,9 @@ class TransactionsMixed(RuntimeError):
 
 
 class Statement:
-    """A statement of SQLAlchemy Core with named parameters.
+    """A SQLAlchemy Core statement with named parameters.
 
-    Changes made `along` with it reach Postgres in the same round trip, as one `WITH`. They share
+    Changes passed as `along` reach Postgres in the same round trip, as one `WITH`. They share
     one snapshot with the statement, and cannot see each other's changes.
     """
 
@@ -54,14 +54,14 @@ class Statement:
 
     @property
     def writes(self) -> bool:
-        """Whether it changes anything."""
+        """Whether it changes data."""
         return not all(isinstance(part, sa.Select) for part in self.parts)
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.parts))
 
     def compiled(self, dialect: Dialect) -> Sequence["_Compiled"]:
-        """One query on Postgres, one for each part on SQLite."""
+        """One compiled query on Postgres, one for each part on SQLite."""
         known = self._compiled.get(dialect.name)
         if known is None:
             parts = self.parts if dialect.name == "sqlite" else [self._combined()]
@@ -83,13 +83,13 @@ class Statement:
 
 
 class Transaction(ABC):
-    """Where statements are executed; whoever began it commits."""
+    """A transaction in which statements run; the code that began it commits it."""
 
     @abstractmethod
     def rows(self, statement: Statement, values: Values) -> Sequence[Row]:
         """Execute, and return all rows: tuples in the order of the statement's columns.
 
-        Raises what SQLAlchemy would raise, without the values.
+        Raises the same errors as SQLAlchemy, without parameter values.
         """
 
     @abstractmethod
@@ -98,14 +98,14 @@ class Transaction(ABC):
 
     @abstractmethod
     def commit(self) -> None:
-        """Commit now; what is raised afterwards undoes nothing."""
+        """Commit now; later errors undo nothing."""
 
     @abstractmethod
     def rollback(self) -> None:
-        """Undo everything since it began."""
+        """Undo everything since the transaction began."""
 
     def first(self, statement: Statement, values: Values) -> Row | None:
-        """The first of the rows."""
+        """The first of the rows, or None."""
         found = self.rows(statement, values)
         return found[0] if found else None
 
@@ -114,13 +114,12 @@ class Transaction(ABC):
 def transaction(*, durable: bool = True) -> Iterator[Transaction]:
     """A transaction on a pooled connection: committed at the end, rolled back on an error.
 
-    On SQLite its first statement takes the write lock. One that is not `durable` commits
+    On SQLite its first statement takes the write lock. With `durable=False` it commits
     asynchronously: it does not wait for the disk, and a power cut or a crash of Postgres may undo
-    it.
-    https://www.postgresql.org/docs/current/wal-async-commit.html
+    it. https://www.postgresql.org/docs/current/wal-async-commit.html
 
-    Raises `TransactionsMixed` if the session has begun one; the session raises it if it is used
-    inside.
+    Raises `TransactionsMixed` if the session has begun a transaction; using the session inside
+    raises it too.
     """
     if db.session.registry.has() and db.session().in_transaction():
         raise TransactionsMixed("The session has begun a transaction; commit it first.")
@@ -131,9 +130,9 @@ def transaction(*, durable: bool = True) -> Iterator[Transaction]:
 def rows(statement: Statement, values: Values) -> Sequence[Row]:
     """Execute one statement in a transaction of its own, committed when this returns.
 
-    It sees nothing that the session has not committed. Raises as `Transaction.rows` does, and
+    It does not see uncommitted changes of the session. Raises as `Transaction.rows` does, and
     `TransactionsMixed` inside a hot transaction and, on SQLite, for changes while the session has
-    some that are not committed.
+    uncommitted ones.
     """
     if _is_open.get():
         raise TransactionsMixed("A hot transaction is open; pass it on.")
@@ -146,15 +145,15 @@ def rows(statement: Statement, values: Values) -> Sequence[Row]:
 
 
 def first(statement: Statement, values: Values) -> Row | None:
-    """The first of the `rows`."""
+    """The first of the `rows`, or None."""
     found = rows(statement, values)
     return found[0] if found else None
 
 
 def entity(kind: type[Entity], values: Values) -> Entity:
-    """A row as an object of the ORM that belongs to no session.
+    """A row as an ORM object that belongs to no session.
 
-    It raises `DetachedInstanceError` when asked for more than `values` has.
+    Reading an attribute that is not in `values` raises `DetachedInstanceError`.
     """
     found = kind(**values)
     make_transient_to_detached(found)
@@ -188,7 +187,7 @@ def _begun(*, durable: bool) -> Iterator[Transaction]:
 
 
 def _require_lock_free() -> None:
-    """SQLite has one writer: to wait for this thread's own session would be to wait for ever."""
+    """Raise if this thread's session holds SQLite's only write lock: waiting would never end."""
     if db.session.registry.has() and db.session().in_transaction():
         driver: Any = db.session.connection().connection.dbapi_connection
         if driver.in_transaction:
@@ -206,7 +205,7 @@ def _connection() -> Iterator[PoolProxiedConnection]:
 
 @contextmanager
 def _autocommit(pooled: PoolProxiedConnection) -> Iterator[None]:
-    """Spare a single statement the round trips of BEGIN and COMMIT. SQLite's driver begins none."""
+    """Save a single statement the round trips of BEGIN and COMMIT on Postgres."""
     driver: Any = pooled.dbapi_connection
     if db.engine.dialect.name == "sqlite":
         yield
@@ -220,7 +219,7 @@ def _autocommit(pooled: PoolProxiedConnection) -> Iterator[None]:
 
 
 class _Hot(Transaction):
-    """A connection of the driver: in a transaction, or (`begins=False`) in autocommit."""
+    """A driver connection: in a transaction, or (`begins=False`) in autocommit."""
 
     def __init__(
         self, pooled: PoolProxiedConnection, dialect: Dialect, *, begins: bool = True
@@ -234,7 +233,7 @@ class _Hot(Transaction):
         self._calls: list[Callable[[], object]] = []
 
     def commit_asynchronously(self) -> None:
-        """Let the commit not wait for the disk."""
+        """Make the commit asynchronous: it does not wait for the disk."""
         self._is_hurried = self._is_sqlite
         self._execute(
             "PRAGMA synchronous = NORMAL"
@@ -243,7 +242,7 @@ class _Hot(Transaction):
         )
 
     def close(self) -> None:
-        """Leave SQLite's connection as others want it; Postgres forgets what was SET LOCAL."""
+        """Restore SQLite's `synchronous`; Postgres resets SET LOCAL by itself."""
         if self._is_hurried:
             self._execute("PRAGMA synchronous = FULL")
 
@@ -277,7 +276,7 @@ class _Hot(Transaction):
         return found
 
     def _translated(self, call: Callable[[], Any], sql: object) -> Any:
-        """Raise the driver's errors by SQLAlchemy's names; a lost connection leaves the pool."""
+        """Raise driver errors as SQLAlchemy errors; a lost connection leaves the pool."""
         driver_error = self._dialect.loaded_dbapi.Error
         try:
             return call()
@@ -318,7 +317,7 @@ class _InSession(Transaction):
 
 
 class _Compiled:
-    """A statement in the SQL of one engine, and how its values are converted."""
+    """A statement compiled for one engine, with the converters of its values."""
 
     def __init__(self, core: Executable, dialect: Dialect) -> None:
         compiled = core.compile(dialect=dialect)
@@ -336,7 +335,7 @@ class _Compiled:
         self._readers: list[tuple[int, Callable[[Any], Any]]] | None = None
 
     def run(self, driver: Any, values: Values) -> Sequence[Row]:
-        """The rows, as Python's own types."""
+        """Execute, and return the rows converted to Python types."""
         given = {**self._constants, **values}
         for name, write in self._writers:
             given[name] = write(given[name])
@@ -357,7 +356,7 @@ class _Compiled:
         return values
 
     def _readers_for(self, description: Sequence[Any]) -> list[tuple[int, Callable[[Any], Any]]]:
-        """What turns the driver's values into ours, where they differ."""
+        """Converters for the columns whose driver values differ from ours."""
         readers = (
             kind.result_processor(self._dialect, column[1])
             for kind, column in zip(self._types, description, strict=True)

@@ -1,4 +1,4 @@
-"""Which tables the database has, by the revisions of its migrations."""
+"""The schema revision of the database, by its migrations."""
 
 from functools import cache
 
@@ -13,18 +13,18 @@ MIGRATIONS = ROOT / "migrations"
 
 
 def init_app(app: Flask) -> None:
-    """Introduce Flask-Migrate once it is asked for: it brings Alembic, which takes long to load."""
+    """Register Flask-Migrate on first use: it imports Alembic, which is slow to load."""
     app.extensions["migrate"] = LocalProxy(lambda: _introduced(app))
 
 
 def upgrade() -> None:
-    """Bring the portal's own database to the newest revision; ends the process if that fails."""
+    """Migrate the portal's database to the newest revision; exits the process on failure."""
     is_done = is_newest()
     db.session.remove()
     if is_done:
         return
 
-    import flask_migrate  # noqa: PLC0415 - long to load
+    import flask_migrate  # noqa: PLC0415 - slow to load
 
     flask_migrate.upgrade()
 
@@ -36,18 +36,18 @@ def newest() -> str:
 
 @cache
 def known() -> frozenset[str]:
-    """Every revision this version can start from: they are numbers, and their files begin so."""
+    """All revisions this version can migrate from, by the numbers of the migration files."""
     files = (MIGRATIONS / "versions").glob("[0-9]*.py")
     return frozenset(file.name.partition("_")[0] for file in files)
 
 
 def is_newest() -> bool:
-    """Whether the portal's own database is at the newest revision."""
+    """Whether the portal's database is at the newest revision."""
     return _in_use() == {newest()}
 
 
 def is_behind() -> bool:
-    """Whether the portal's own database has still to be migrated for this version."""
+    """Whether the portal's database still has to be migrated for this version."""
     in_use = _in_use()
     return in_use <= known() and in_use != {newest()}
 
@@ -59,7 +59,7 @@ def _in_use() -> set[str]:
 
 
 def _introduced(app: Flask) -> object:
-    from flask_migrate import Migrate  # noqa: PLC0415 - long to load
+    from flask_migrate import Migrate  # noqa: PLC0415 - slow to load
 
     Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=True)
     return app.extensions["migrate"]

@@ -1,4 +1,4 @@
-"""The session: what waits for its commit, and how it is abandoned."""
+"""Session helpers: callbacks after the commit, and rolling back."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ def on_commit(call: Callable[[], object]) -> None:
 
 
 def abandon() -> None:
-    """Roll back, even if the database has gone away meanwhile."""
+    """Roll back, even if the database connection has been lost."""
     try:
         db.session.rollback()
     except OperationalError:
@@ -26,7 +26,7 @@ def abandon() -> None:
 
 @sa.event.listens_for(db.session, "after_commit")
 def _call(session: Any) -> None:
-    if session.in_nested_transaction():  # a savepoint: what is around it may still be undone
+    if session.in_nested_transaction():  # a savepoint: the outer transaction may still roll back
         return
     for call in session.info.pop(ON_COMMIT, []):
         call()

@@ -33,12 +33,12 @@ WITHOUT_ZONE = len("2026-11-21 12:00:00.000000")
 
 
 def new_id() -> UUID:
-    """A version 7 UUID (RFC 9562): unique, and sorted by the time of its making."""
+    """A version 7 UUID (RFC 9562): unique, and sortable by creation time."""
     return uuid7()
 
 
 def one_of(kind: type[StrEnum]) -> sa.Enum:
-    """A column of one of these words, stored as text; the table's own constraint lists them."""
+    """An enum column stored as text, with a CHECK constraint that lists its values."""
     return sa.Enum(
         kind,
         native_enum=False,
@@ -48,9 +48,9 @@ def one_of(kind: type[StrEnum]) -> sa.Enum:
 
 
 class some_of(sa.types.TypeDecorator[frozenset[StrEnum]]):  # noqa: N801 - beside `one_of`
-    """A column of a set of these words, stored as text with spaces between them.
+    """A column holding a set of enum values, stored as space-separated text.
 
-    They stand in the order in which `kind` has them, so that one set is one text.
+    The values are stored in the order of `kind`, so that equal sets are equal texts.
     """
 
     impl = sa.String(16)
@@ -61,42 +61,42 @@ class some_of(sa.types.TypeDecorator[frozenset[StrEnum]]):  # noqa: N801 - besid
         self.kind = kind
 
     def process_bind_param(self, value: frozenset[StrEnum] | None, _dialect: Dialect) -> str | None:
-        """The words as text."""
+        """The set as text."""
         return None if value is None else " ".join(word for word in self.kind if word in value)
 
     def process_result_value(
         self, value: str | None, _dialect: Dialect
     ) -> frozenset[StrEnum] | None:
-        """The text as words."""
+        """The text as a set."""
         return None if value is None else frozenset(map(self.kind, value.split()))
 
 
 class _TextInUTC(sqlite.DATETIME):
-    """SQLite keeps times as text, without the zone: it is put back before the text is read.
+    """SQLite stores times as text without a zone; the zone is appended before the text is parsed.
 
-    To give it to a time that was read takes ten times as long, and so does it to write one with
-    anything in the standard library.
+    Adding it to a parsed time takes ten times as long, and so does formatting with anything in the
+    standard library.
     """
 
     def bind_processor(self, _dialect: Dialect) -> Any:
-        """What writes the text."""
+        """The function that formats times."""
         return _write_in_utc
 
     def result_processor(self, _dialect: Dialect, _coltype: object) -> Any:
-        """What reads the text."""
+        """The function that parses times."""
         return _read_in_utc
 
 
 def _write_in_utc(value: datetime | None) -> str | None:
     if value is None:
         return None
-    written = orjson.dumps(value).decode()  # "2026-11-21T12:00:00.123456+00:00", with its quotes
+    written = orjson.dumps(value).decode()  # "2026-11-21T12:00:00.123456+00:00", quotes included
     fraction = written[20:27] if value.microsecond else ".000000"
     return f"{written[1:11]} {written[12:20]}{fraction}"
 
 
 def _read_in_utc(text: str | None) -> datetime | None:
-    # Former versions wrote the zone behind the times of batches.
+    # Former versions appended the zone to the times of batches.
     return None if text is None else datetime.fromisoformat(f"{text[:WITHOUT_ZONE]}+00:00")
 
 
@@ -107,12 +107,12 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
-        """The column as an engine has it."""
+        """The column type of each engine."""
         own = _TextInUTC() if dialect.name == "sqlite" else self.impl_instance  # type: ignore[no-untyped-call]
         return dialect.type_descriptor(own)
 
     def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """Refuse naive times: nobody knows which zone they meant."""
+        """Convert to UTC; raises `ValueError` for naive times."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -120,16 +120,16 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
         return value if value.tzinfo is UTC else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """Postgres answers in the zone of the connection."""
+        """Convert to UTC: Postgres returns times in the connection's time zone."""
         if value is None or value.tzinfo is UTC:
             return value
         return value.astimezone(UTC)
 
 
-class plain_time(FunctionElement[str]):  # noqa: N801 - it is called like `sa.func`'s
-    """A column of `UTCDateTime` as text (`2026-11-21 12:00:00.000000`), for `wire_times`.
+class plain_time(FunctionElement[str]):  # noqa: N801 - named like the functions of `sa.func`
+    """A `UTCDateTime` column as text (`2026-11-21 12:00:00.000000`), for `wire_times`.
 
-    For whole pages of times, which Python would take longer to make than the database to find.
+    For whole pages of times, where building datetimes would take longer than the query.
     """
 
     type = sa.Text()
@@ -137,21 +137,21 @@ class plain_time(FunctionElement[str]):  # noqa: N801 - it is called like `sa.fu
 
 
 class plain_id(FunctionElement[str]):  # noqa: N801 - as above
-    """A column of UUIDs as 32 hexadecimal digits, for `wire_ids`."""
+    """A UUID column as 32 hexadecimal digits, for `wire_ids`."""
 
     type = sa.Text()
     inherit_cache = True
 
 
 def wire_times(texts: Sequence[str]) -> list[str]:
-    """Each `plain_time` of a page as RFC 3339 writes it, and `isoformat`."""
-    # Former versions wrote the zone behind the times of batches.
+    """Convert the `plain_time`s of a page to RFC 3339, as `isoformat` does."""
+    # Former versions appended the zone to the times of batches.
     zoneless = "\n".join(texts).replace("+00:00", "").replace(".000000", "").replace(" ", "T")
     return (zoneless.replace("\n", "+00:00\n") + "+00:00").split("\n") if texts else []
 
 
 def wire_ids(texts: Sequence[str]) -> list[str]:
-    """Each `plain_id` of a page with its dashes."""
+    """Add the dashes to the `plain_id`s of a page."""
     return [b"-".join(parts).decode() for parts in _ID.iter_unpack("".join(texts).encode())]
 
 

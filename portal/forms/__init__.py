@@ -1,4 +1,4 @@
-"""The shape and format of what people send; the rules are in the domain."""
+"""Forms: the shape and format of submitted data; the rules are in the domain."""
 
 import re
 from typing import Any
@@ -11,28 +11,28 @@ from wtforms.validators import Email, ValidationError
 
 LONGEST_EMAIL = 254
 NO_EMAIL = "This is not an e-mail address."
-DIGITS = re.compile(r"\s*-?[0-9]{1,18}\s*", re.ASCII)  # what a 64-bit integer can hold
+DIGITS = re.compile(r"\s*-?[0-9]{1,18}\s*", re.ASCII)  # fits a 64-bit integer
 
 
 class Form(FlaskForm):
-    """A form; `refusal` is what the domain said to input that was well formed, and its name."""
+    """A form; `refusal` and `refusal_name` hold the domain's error for well-formed input."""
 
     refusal: str = ""
     refusal_name: str = ""
 
 
 class EmailAddress(Email):
-    """`Email`, for no more than an address can have: its work grows with the square of it."""
+    """`Email` with a length limit, since its running time is quadratic in the length."""
 
     def __call__(self, form: Any, field: Any) -> None:
-        """Refuse what is no address."""
+        """Raise a validation error for invalid addresses."""
         if len(field.data or "") > LONGEST_EMAIL:
             raise ValidationError(NO_EMAIL)
         super().__call__(form, field)
 
 
 class OneValue(Field):
-    """A field that may stand in a request once, so that no two readers take different values."""
+    """A field that a request may hold once, so that no two readers take different values."""
 
     def process_formdata(self, valuelist: list[Any]) -> None:
         """Take the one value; raise `BadRequest` for several."""
@@ -42,7 +42,7 @@ class OneValue(Field):
 
 
 class CodeField(OneValue, StringField):
-    """A code. Two of them in one request would be two tries in one."""
+    """A code. Two of them in one request would be two attempts in one."""
 
 
 class AddressField(OneValue, EmailField):
@@ -54,7 +54,7 @@ class NameField(OneValue, StringField):
 
 
 class WholeNumber(IntegerField):
-    """A whole number of up to 18 ASCII digits: larger ones fit into neither column nor float."""
+    """A whole number of up to 18 ASCII digits; larger ones fit neither a column nor a float."""
 
     def process_formdata(self, valuelist: list[Any]) -> None:
         """Take the number; raise `ValueError`, which marks the field, for anything else."""
@@ -62,6 +62,6 @@ class WholeNumber(IntegerField):
 
 
 def one_line(_form: Form, field: Field) -> None:
-    """Refuse what nobody types into a field: line breaks, NUL and other control characters."""
+    """Reject line breaks, NUL and other control characters."""
     if any(category(character) == "Cc" for character in field.data or ""):
         raise ValidationError("Use one line of plain text.")

@@ -1,4 +1,4 @@
-"""What people send about their own account."""
+"""Forms for one's own account."""
 
 from wtforms import BooleanField, PasswordField, SelectField, StringField, TelField
 from wtforms.fields.choices import SelectChoice
@@ -8,7 +8,7 @@ from portal.forms import NO_EMAIL, AddressField, CodeField, EmailAddress, Form, 
 
 
 class ProfileForm(Form):
-    """Who somebody is."""
+    """The profile."""
 
     username = StringField(
         "Username", [InputRequired("Choose a username."), Length(max=32), one_line]
@@ -23,20 +23,20 @@ class ProfileForm(Form):
 
 
 class SignOutForm(Form):
-    """Signing out everywhere: of browsers and apps, and of programs too unless they are spared."""
+    """What to sign out: all browsers and apps, and optionally API tokens."""
 
     end_tokens = BooleanField("End the API tokens too", default=True)
 
 
 class PasswordForm(SignOutForm):
-    """A new password, by whoever knows the one before."""
+    """A new password, with the current one."""
 
     current_password = PasswordField("Your password now", [InputRequired("Enter your password.")])
     password = PasswordField("New password", [InputRequired("Choose a password."), Length(max=256)])
 
 
 class NewEmailForm(Form):
-    """A new e-mail, to be confirmed there."""
+    """A new e-mail, to be confirmed by a mail to it."""
 
     email = AddressField(
         "New e-mail", [InputRequired("Enter your new e-mail."), EmailAddress(NO_EMAIL)]
@@ -45,7 +45,7 @@ class NewEmailForm(Form):
 
 
 class CodeForm(Form):
-    """The code that was mailed."""
+    """The mailed code."""
 
     code = CodeField(
         "Code from the mail", [InputRequired("Enter the code from the mail."), Length(max=100)]
@@ -53,6 +53,6 @@ class CodeForm(Form):
 
 
 class DeletionForm(Form):
-    """Somebody leaves for good."""
+    """Deletion of the account."""
 
     current_password = PasswordField("Your password", [InputRequired("Enter your password.")])

@@ -1,4 +1,4 @@
-"""How the owner looks through the audit log."""
+"""The audit search form."""
 
 from wtforms import DateField, HiddenField, SearchField, StringField
 from wtforms.validators import UUID, Length, NumberRange, Optional
@@ -9,7 +9,7 @@ LAST = 2**63 - 1
 
 
 class TrailForm(Form):
-    """The view of the log, as it stands in the URL: no CSRF token, for it changes nothing."""
+    """The audit search in the URL; no CSRF token, since it changes nothing."""
 
     class Meta(Form.Meta):  # type: ignore[name-defined]
         """A GET form."""

@@ -1,4 +1,4 @@
-"""What people send to register, to sign in, and to come back without a password."""
+"""Forms for registration, sign-in, activation and password reset."""
 
 from wtforms import PasswordField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length
@@ -25,7 +25,7 @@ class SignUpForm(Form):
 
 
 class IdentityForm(Form):
-    """Somebody who waits for a mail."""
+    """The e-mail or username of somebody waiting for a mail."""
 
     identity = NameField(
         "E-mail or username", [InputRequired("Enter your e-mail or username."), Length(max=254)]
@@ -33,7 +33,7 @@ class IdentityForm(Form):
 
 
 class ActivationForm(IdentityForm):
-    """The code that was mailed."""
+    """The mailed code."""
 
     code = CodeField(
         "Code from the mail", [InputRequired("Enter the code from the mail."), Length(max=100)]
@@ -41,13 +41,13 @@ class ActivationForm(IdentityForm):
 
 
 class ResetForm(ActivationForm):
-    """The code that was mailed, and a new password."""
+    """The mailed code, and a new password."""
 
     password = PasswordField("New password", [InputRequired("Choose a password."), Length(max=256)])
 
 
 class RegisterForm(RecipientFields):
-    """A new member of staff."""
+    """A new staff member."""
 
     email = AddressField("E-mail", [InputRequired("Enter your e-mail."), EmailAddress(NO_EMAIL)])
     username = StringField("Username", [InputRequired("Choose a username."), Length(max=32)])

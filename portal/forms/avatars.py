@@ -1,4 +1,4 @@
-"""What people send as their picture."""
+"""The upload form for a profile picture."""
 
 from flask_wtf.file import FileField, FileRequired
 
@@ -6,6 +6,6 @@ from portal.forms import Form
 
 
 class PictureForm(Form):
-    """A picture. Its name and declared type are ignored: only what is in it counts."""
+    """A picture. Its name and declared type are ignored; only its content counts."""
 
     picture = FileField("Picture", [FileRequired("Choose a picture.")])

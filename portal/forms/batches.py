@@ -1,4 +1,4 @@
-"""What staff send about batches, and about invitations they chose by hand."""
+"""Forms for batches, and for selected invitations."""
 
 from uuid import UUID
 
@@ -11,9 +11,9 @@ from portal.forms.invitations import ExtensionForm, TermsForm
 
 
 class BatchForm(TermsForm):
-    """The name, the size and the terms of a new batch.
+    """The name, size and terms of a new batch.
 
-    `key` becomes its id, so that a form that is sent twice issues once.
+    `key` becomes its id, so that submitting the form twice issues once.
     """
 
     key = HiddenField(validators=[InputRequired(), must.UUID()])
@@ -24,7 +24,7 @@ class BatchForm(TermsForm):
 
 
 class BatchListForm(Form):
-    """Which page of the batches."""
+    """The page of the batch list."""
 
     class Meta(Form.Meta):  # type: ignore[name-defined]
         """A GET form."""
@@ -35,13 +35,13 @@ class BatchListForm(Form):
 
 
 class CardsForm(Form):
-    """After which invitation the cards go on."""
+    """The invitation after which the cards continue."""
 
     after = HiddenField(validators=[Optional(), must.UUID()])
 
 
 class SelectionForm(Form):
-    """Invitations ticked in a list; no list shows more than a hundred."""
+    """Invitations selected in a list; no list shows more than a hundred."""
 
     invitation = SelectMultipleField(
         coerce=UUID, validate_choice=False, validators=[Length(max=100)]
@@ -49,4 +49,4 @@ class SelectionForm(Form):
 
 
 class SelectionExtensionForm(SelectionForm, ExtensionForm):
-    """A new end for those that are ticked."""
+    """A new expiry for the selected invitations."""

@@ -1,4 +1,4 @@
-"""What staff send about exports."""
+"""The export form."""
 
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from portal.forms.batches import SelectionForm
 
 
 class ExportForm(SelectionForm):
-    """A batch, or those that are ticked, or neither; and as what. The view comes beside it."""
+    """A batch, a selection or neither, and the format. The history query is submitted beside it."""
 
     batch = HiddenField(validators=[Optional(), must.UUID()])
     format = RadioField(
@@ -25,5 +25,5 @@ class ExportForm(SelectionForm):
 
     @property
     def batch_id(self) -> UUID | None:
-        """The batch, if there is one."""
+        """The batch, if any."""
         return UUID(self.batch.data) if self.batch.data else None

@@ -1,4 +1,4 @@
-"""What staff send about imports."""
+"""Import forms."""
 
 from typing import Any
 
@@ -17,21 +17,21 @@ from portal.forms.mailing import MailingForm
 
 
 class ImportForm(MailingForm, TermsForm):
-    """A file or a list of addresses, and the terms of rows that say nothing else."""
+    """A file or a list of addresses, and the default terms of its rows."""
 
     file = FileField("A file")
     pasted = TextAreaField("Or addresses", [Length(max=500_000)])
     name = StringField("Name", [Length(max=120), one_line])
 
     def validate_pasted(self, field: Any) -> None:
-        """Refuse neither, and both."""
+        """Require exactly one of file and list."""
         pasted = bool((field.data or "").strip())
         if pasted == bool(self.file.data):
             raise ValidationError("Choose a file, or else paste addresses.")
 
 
 class PreviewForm(Form):
-    """Which rows of a preview are shown, as it stands in the URL."""
+    """The rows of a preview to show, from the URL."""
 
     class Meta(Form.Meta):  # type: ignore[name-defined]
         """A GET form."""
@@ -43,6 +43,6 @@ class PreviewForm(Form):
 
 
 class ConfirmationForm(Form):
-    """Whether those who hold an invitation get another one."""
+    """Whether to invite people who already hold an invitation again."""
 
     again = BooleanField("Invite those again who were invited before")

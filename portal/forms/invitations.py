@@ -1,4 +1,4 @@
-"""What staff send about invitations."""
+"""Forms for invitations."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -24,22 +24,22 @@ A_LONG_TIME = 3650  # days
 
 
 def within_reach(_form: Form, field: Field) -> None:
-    """Refuse years that another time zone, or the database, cannot write any more."""
+    """Reject years that overflow in another time zone or in the database."""
     if field.data and not 2000 <= field.data.year < 3000:
         raise ValidationError("Choose a date nearer to today.")
 
 
 class NeededWith:
-    """Requires a field where another has this answer; elsewhere nobody looks at it.
+    """Requires a field if another field has this answer, and otherwise ignores it.
 
-    `Optional` would end the validation of an empty field before anyone asked whether it is needed.
+    `Optional` would stop the validation of an empty field before checking whether it is required.
     """
 
     def __init__(self, other: str, answer: str, message: str) -> None:
         self.other, self.answer, self.message = other, answer, message
 
     def __call__(self, form: Form, field: Field) -> None:
-        """Go on with the other validators, or stop."""
+        """Continue with the other validators, or stop."""
         field_is_empty = not any(text.strip() for text in field.raw_data or [])
         if form[self.other].data != self.answer or field_is_empty:
             field.errors = []
@@ -47,19 +47,19 @@ class NeededWith:
 
 
 class _TimedForm(Form):
-    """A form with moments in the reader's own zone, which `portal.js` fills in; without it, UTC."""
+    """A form with times in the user's zone, which `portal.js` fills in; without it, UTC."""
 
     zone = HiddenField(validators=[Length(max=64)])
 
     def moment(self, local: datetime | None) -> datetime | None:
-        """A moment as it was typed, in UTC."""
+        """Convert a time as typed to UTC."""
         if local is None:
             return None
         return local.replace(tzinfo=self.known_zone).astimezone(UTC)
 
     @property
     def known_zone(self) -> ZoneInfo:
-        """The reader's zone; UTC if there is no such zone."""
+        """The user's zone; UTC if it is unknown."""
         try:
             return ZoneInfo(self.zone.data or "UTC")
         except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -88,14 +88,14 @@ class _ValidityForm(_TimedForm):
     )
 
     def expires_at(self, now: datetime) -> datetime | None:
-        """When it ends; None for never."""
+        """The expiry; None for never."""
         if self.validity.data == "days":
             return now + timedelta(days=self.days.data or 0)
         return self.moment(self.ends.data) if self.validity.data == "date" else None
 
 
 class TermsForm(_ValidityForm):
-    """What one invitation, and all of a batch, are good for."""
+    """The terms of an invitation, or of all invitations of a batch."""
 
     label = StringField("Label", [Length(max=120), one_line])
     starts = DateTimeLocalField("Opens at", [Optional(), within_reach])
@@ -117,12 +117,12 @@ class TermsForm(_ValidityForm):
     )
 
     def chosen_max_uses(self) -> int | None:
-        """How many devices it admits; None for any number."""
+        """How many devices may redeem it; None for any number."""
         return {"one": 1, "several": self.max_uses.data}.get(self.uses.data)
 
 
 class IssueForm(LetterFields, TermsForm):
-    """The terms of a new invitation, and the words of its mail."""
+    """The terms of a new invitation, and the text of its e-mail."""
 
     recipient = StringField("Bound to", [Length(max=254)])
     recipient_name = StringField("Their name", [Length(max=120), one_line])
@@ -132,24 +132,24 @@ class IssueForm(LetterFields, TermsForm):
 
 
 class PreviewForm(LetterFields, _ValidityForm):
-    """A mail while it is being written: its words, who would get it, until when."""
+    """A mail being written: its text, recipient and expiry."""
 
     recipient = StringField("Bound to", [Length(max=254), one_line])
     recipient_name = StringField("Their name", [Length(max=120), one_line])
 
 
 class ExtensionForm(_ValidityForm):
-    """A new end."""
+    """A new expiry."""
 
 
 class RevocationForm(Form):
-    """Whether those it let in are to leave."""
+    """Whether to sign out the devices it admitted, too."""
 
     end_sessions = BooleanField("End their sessions too")
 
 
 class HistoryForm(Form):
-    """The view of the history, as it stands in the URL: no CSRF token, for it changes nothing."""
+    """The history query in the URL; no CSRF token, since it changes nothing."""
 
     class Meta(Form.Meta):  # type: ignore[name-defined]
         """A GET form."""

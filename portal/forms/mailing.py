@@ -1,4 +1,4 @@
-"""What staff send about mails: the words of one, and how those of a batch go out."""
+"""Mail forms: the text of a mail, and the sending options of a batch."""
 
 from unicodedata import category
 
@@ -18,13 +18,13 @@ from portal.forms import Form, WholeNumber, one_line
 
 
 def plain_text(_form: Form, field: Field) -> None:
-    """Refuse control characters, but for what ends a line."""
+    """Reject control characters, except line endings."""
     if any(category(c) == "Cc" and c not in "\r\n\t" for c in field.data or ""):
         raise ValidationError("Use plain text.")
 
 
 class LetterFields:
-    """The words of a mail, to be mixed into a form. Empty: the portal's own."""
+    """The text of a mail, as a mixin; empty fields use the portal's own text."""
 
     language = SelectField(
         "Language of the mail",
@@ -35,7 +35,7 @@ class LetterFields:
 
 
 class MailListForm(Form):
-    """Which mails of the outbox, and which page of them."""
+    """The state and page of the outbox to show."""
 
     class Meta(Form.Meta):  # type: ignore[name-defined]
         """A GET form."""
@@ -57,7 +57,7 @@ class MailListForm(Form):
 
 
 class MailingForm(LetterFields):
-    """The mails of a batch, to be mixed into a form that makes one."""
+    """The mailing options of a new batch, as a mixin."""
 
     mailed = BooleanField("Send each invitation to its address by e-mail")
     reminder_days = WholeNumber(

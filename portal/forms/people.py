@@ -1,4 +1,4 @@
-"""What staff send about people."""
+"""Forms for managing people."""
 
 from wtforms import HiddenField, SearchField, SelectChoice, SelectField
 from wtforms.validators import Length
@@ -7,10 +7,10 @@ from portal.forms import Form
 
 
 class PeopleForm(Form):
-    """Whom to show."""
+    """The people to list."""
 
     class Meta:
-        """It changes nothing, and its answers stand in the URL."""
+        """A GET form: it changes nothing."""
 
         csrf = False
 
@@ -38,7 +38,7 @@ class PeopleForm(Form):
 
 
 class RoleForm(Form):
-    """Another role for somebody."""
+    """A new role."""
 
     role = SelectField(
         "What they may do",
@@ -52,6 +52,6 @@ class RoleForm(Form):
 
 
 class RequirementForm(Form):
-    """Whether all staff need a second step: on if `required` is sent at all."""
+    """Whether all staff must use 2FA: yes if `required` is sent at all."""
 
     required = HiddenField()

@@ -1,4 +1,4 @@
-"""What people without a code send, and what staff answer."""
+"""Forms for invitation requests, and for decisions on them."""
 
 from wtforms import EmailField, SelectMultipleField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
@@ -7,7 +7,7 @@ from portal.forms import NO_EMAIL, EmailAddress, Form, one_line
 
 
 class RequestForm(Form):
-    """Somebody asks to be invited."""
+    """A request to be invited."""
 
     name = StringField(
         "Your name", [InputRequired("Tell us your name."), Length(max=120), one_line]
@@ -19,6 +19,6 @@ class RequestForm(Form):
 
 
 class DecisionForm(Form):
-    """The requests that were ticked."""
+    """The selected requests."""
 
     ids = SelectMultipleField("Requests", validate_choice=False)

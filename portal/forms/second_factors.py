@@ -1,15 +1,15 @@
-"""What people send to set up a second step, and to take it."""
+"""Forms to set up a second factor, and to sign in with it."""
 
 from wtforms import HiddenField, StringField
 from wtforms.validators import InputRequired, Length
 
 from portal.forms import Form, one_line
 
-LONGEST_ANSWER = 20_000  # characters of JSON; browsers' answers are a tenth of it
+LONGEST_ANSWER = 20_000  # characters of JSON; browsers send a tenth of that
 
 
 class CodeForm(Form):
-    """A code that an app shows."""
+    """A code of the authenticator app."""
 
     code = StringField(
         "Code from the app", [InputRequired("Enter the six digits."), Length(max=32)]
@@ -17,14 +17,14 @@ class CodeForm(Form):
 
 
 class SecondStepForm(Form):
-    """A code that an app shows, or else a recovery code."""
+    """A code of the authenticator app, or a recovery code."""
 
     code = StringField("Code from your app", [Length(max=32)])
     recovery_code = StringField("Recovery code", [Length(max=32)])
 
 
 class PasskeyForm(Form):
-    """A browser's answer to a question about a passkey, as JSON."""
+    """A browser's response to a passkey challenge, as JSON."""
 
     credential = HiddenField(
         validators=[

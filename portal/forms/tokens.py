@@ -1,4 +1,4 @@
-"""What staff send about API tokens."""
+"""The API token form."""
 
 from wtforms import SelectChoice, SelectField, StringField
 from wtforms.validators import InputRequired, Length, NumberRange, Optional

@@ -1,1 +1,1 @@
-"""What every request passes: guards, errors, headers, logs, rate limits."""
+"""Processing common to all requests: guards, errors, headers, logs, rate limits."""

@@ -1,4 +1,4 @@
-"""The Flask application, spared what this portal never needs: each request would pay for it."""
+"""The Flask application, without the per-request work that this portal does not need."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,24 +15,24 @@ LARGEST_INTEGER = 2**31 - 1
 
 
 class CookieSessions(SecureCookieSessionInterface):
-    """Flask's sessions; a request that brings no session, and begins none, costs nothing."""
+    """Flask's sessions, skipping the work for requests that neither bring nor begin a session."""
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """The session in the cookie, or an empty one."""
+        """Return the session in the cookie, or an empty one."""
         if self.get_cookie_name(app) not in request.environ.get("HTTP_COOKIE", ""):
             return self.session_class()
         return super().open_session(app, request)
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Write the cookie, if anybody looked at the session at all."""
+        """Write the cookie if the session was accessed."""
         if session or session.accessed:
             super().save_session(app, session, response)
 
 
 class Json(DefaultJSONProvider):
-    """Flask's JSON with fields in the order documents give them; nothing sent exhausts the stack.
+    """Flask's JSON provider with fields in document order and safe parsing of deep nesting.
 
-    Flask would make an encoder for each answer.
+    It keeps one encoder, where Flask would make one for each response.
     """
 
     sort_keys = False
@@ -42,20 +42,20 @@ class Json(DefaultJSONProvider):
         self._encoder = Encoder(self.default)
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """What `s` holds; raises `ValueError` for what is no JSON, or nested too deeply."""
+        """Parse `s`; raises `ValueError` for invalid JSON or JSON nested too deeply."""
         try:
             return super().loads(s, **kwargs)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
-        """An answer of one value, or of these fields."""
+        """A JSON response of one value, or of the given fields."""
         body = self._encoder.encode(self._prepare_response_obj(args, kwargs))
         return Response(body + b"\n", content_type="application/json")
 
 
 class BoundedInteger(IntegerConverter):
-    """`<int:…>`: ASCII digits, up to what a database's integer holds; any other path is a 404."""
+    """`<int:…>`: ASCII digits up to the largest database integer; any other path is a 404."""
 
     regex = "[0-9]{1,10}"
 
@@ -64,7 +64,7 @@ class BoundedInteger(IntegerConverter):
 
 
 class Portal(Flask):
-    """Flask as this portal uses it."""
+    """Flask with this portal's session, JSON and URL handling."""
 
     json_provider_class = Json
     session_interface = CookieSessions()
@@ -74,5 +74,5 @@ class Portal(Flask):
         self.url_map.converters["int"] = BoundedInteger
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """No view or hook here is a coroutine; to ask each of them takes as long as a query."""
+        """Return `func` unchanged: nothing here is a coroutine, and the check costs time."""
         return func

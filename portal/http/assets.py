@@ -1,4 +1,4 @@
-"""Static files: cached for long, since their address changes with their content."""
+"""Static files, cached for a year since their URL changes with their content."""
 
 from functools import lru_cache
 from hashlib import sha256
@@ -19,14 +19,14 @@ def asset(name: str) -> str:
 
 
 def init_app(app: Flask) -> None:
-    """Serve them compressed, and let templates name them by `asset`."""
+    """Compress static files, and make `asset` available to templates."""
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = A_YEAR
     app.config["COMPRESS_REGISTER"] = False
     compress = Compress(app)
 
     @app.after_request
     def _compress(response: Response) -> Response:
-        # Only what browsers are sent; to find that JSON is none of it takes its time too.
+        # Skip JSON: Flask-Compress takes time even to find that it is not compressible.
         return response if response.is_json else compress.after_request(response)
 
     app.add_template_global(asset)

@@ -1,6 +1,6 @@
-"""The device cookie: a random name for this browser, signed so that nobody makes up another's.
+"""The device cookie: a signed random id of this browser, which cannot be forged.
 
-It tells nothing about a person; the lockout and the ledger count by it.
+It says nothing about the person; the lockout and the ledger count by it.
 """
 
 from uuid import uuid4
@@ -12,11 +12,11 @@ from portal.config import settings
 from portal.domain.client import Origin
 from portal.domain.crypto import keys
 
-LONGEST = 400 * 24 * 3600  # seconds; browsers keep no cookie longer (RFC 6265bis)
+LONGEST = 400 * 24 * 3600  # seconds; browsers cap cookies at 400 days (RFC 6265bis)
 
 
 def origin() -> Origin:
-    """Where this request of a browser comes from; a browser without a cookie is a new device."""
+    """The origin of this browser request; a browser without a cookie counts as a new device."""
     if "device" not in g:
         g.device = _read() or _new()
     return Origin(

@@ -1,4 +1,4 @@
-"""How refusals and faults are answered: as a page, a fragment, or JSON; in one place."""
+"""Error responses for all fronts: a page, a fragment, or JSON."""
 
 from collections.abc import Callable
 from urllib.parse import urlencode
@@ -71,23 +71,23 @@ TITLES = {
 }
 
 
-# Answers an error in the words of one dialect: the error, and the HTTP status a page would have.
+# Formats an error for one dialect, given the error and the HTTP status a page would have.
 Dialect = Callable[[Exception, int], Response]
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error the portal knows by name, and any other without telling secrets."""
+    """Register one handler for all errors; unknown ones reveal nothing about their cause."""
     app.extensions["portal.dialects"] = {}
     app.register_error_handler(Exception, _answer)
 
 
 def speak(app: Flask, prefix: str, dialect: Dialect) -> None:
-    """Answer errors below the path `prefix` in that dialect instead of by a page."""
+    """Format errors below the path `prefix` in that dialect instead of as a page."""
     app.extensions["portal.dialects"][prefix] = dialect
 
 
 def status_of(error: Exception) -> int:
-    """The HTTP status that answers an error: a refusal is 422 unless it is named above."""
+    """The HTTP status of an error; a `PortalError` not listed in `STATUS` is a 422."""
     if isinstance(error, PortalError):
         return STATUS.get(type(error), 422)
     if isinstance(error, CSRFError):
@@ -98,7 +98,7 @@ def status_of(error: Exception) -> int:
 
 
 def _answer(error: Exception) -> ResponseReturnValue:
-    """End the transaction, and answer in the form the caller can read."""
+    """Roll back, and respond in the format the caller expects."""
     db_session.abandon()
     status = status_of(error)
     if isinstance(error, HTTPException) and status < 400:
@@ -159,7 +159,7 @@ def _sentence(error: Exception, status: int) -> str:
 
 
 def _elsewhere(target: str) -> Response:
-    """Send a page elsewhere; a fragment must never be answered with a whole page."""
+    """Redirect a page; a fragment gets 401 and `HX-Redirect`, so that htmx loads the whole page."""
     if _wants_page():
         return make_response(redirect(target, 303))
     response = make_response("", 401)
@@ -168,11 +168,11 @@ def _elsewhere(target: str) -> Response:
 
 
 def _login_url(error: errors.SignInRequired) -> str:
-    """The sign-in page, which leads back to the page that was asked for."""
+    """The sign-in URL, with the requested page as the one to return to."""
     if request.method != "GET" or not _wants_page():
         changing = isinstance(error, errors.SignInAgain)
         return url_for("auth.login", next=url_for(".index") if changing else None)
-    if request.path.startswith(url_for("auth.login")):  # a second step whose first is forgotten
+    if request.path.startswith(url_for("auth.login")):  # a second step without its first
         return url_for("auth.login")
     query = "?" + urlencode(request.args) if request.args else ""
     return url_for("auth.login", next=request.path + query)

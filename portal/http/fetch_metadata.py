@@ -1,8 +1,9 @@
-"""Fetch Metadata: what pages of other sites may have a browser ask of the portal.
+"""Fetch Metadata: reject requests that pages of other sites trigger.
 
-Browsers say with each request who caused it (https://www.w3.org/TR/fetch-metadata/), and no script
-can change that. Another site may link to the portal, and nothing else: its scripts, images and
-frames could only spend the budgets of whoever looks at it. They are refused before anything counts.
+Browsers say with each request what caused it (https://www.w3.org/TR/fetch-metadata/), and scripts
+cannot change that. Other sites may link to the portal, and nothing else: their scripts, images and
+frames could only use up the attempts of their visitors. So such requests are rejected before
+anything is counted.
 """
 
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def init_app(app: Flask) -> None:
-    """Refuse requests that a page of another site caused, unless somebody followed a link."""
+    """Reject requests caused by a page of another site, unless the user followed a link."""
     app.before_request(_refuse_subresources)
 
 
@@ -32,5 +33,5 @@ def _follows_a_link(environ: "WSGIEnvironment") -> bool:
         environ["REQUEST_METHOD"] in {"GET", "HEAD"}
         and environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
         and environ.get("HTTP_SEC_FETCH_DEST", "document") == "document"
-        and "HTTP_SEC_PURPOSE" not in environ  # a page may prefetch as many links as it likes
+        and "HTTP_SEC_PURPOSE" not in environ  # a page may prefetch any number of links
     )

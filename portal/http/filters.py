@@ -1,4 +1,4 @@
-"""How values are shown in templates: times, counts, and the SVG of a QR code."""
+"""Template filters: times, durations, counts, links, and QR codes as SVG."""
 
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -15,7 +15,7 @@ BROWSERS = {"Edg": "Edge", "OPR": "Opera", "CriOS": "Chrome", "FxiOS": "Firefox"
 
 
 def moment(value: datetime | None, form: str = "full", otherwise: str = "never") -> Markup | str:
-    """A `<time>` in UTC, which `portal.js` turns into the reader's own zone."""
+    """A `<time>` in UTC, which `portal.js` converts to the reader's time zone."""
     if value is None:
         return otherwise
     iso = value.isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -24,7 +24,7 @@ def moment(value: datetime | None, form: str = "full", otherwise: str = "never")
 
 
 def duration(value: timedelta) -> str:
-    """A duration as people say it: `30 minutes`, `59 seconds`."""
+    """A duration in words: `30 minutes`, `59 seconds`."""
     seconds = int(value.total_seconds())
     count, unit = (seconds, "second") if seconds < 60 else (-(-seconds // 60), "minute")
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
@@ -36,7 +36,7 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 def paragraphs(text: str) -> list[list[str]]:
-    """The paragraphs of plain text, each a list of its lines."""
+    """Split plain text into paragraphs, each a list of lines."""
     blocks: list[list[str]] = [[]]
     for line in text.splitlines():
         if line.strip():
@@ -48,12 +48,12 @@ def paragraphs(text: str) -> list[list[str]]:
 
 @lru_cache(maxsize=1024)
 def linked(line: str) -> Markup:
-    """The line with what looks like an address made a link. Mails of a batch share their lines."""
-    return Markup(urlize(line, rel="noopener"))  # noqa: S704 - it escapes what it is given
+    """The line with URLs turned into links."""
+    return Markup(urlize(line, rel="noopener"))  # noqa: S704 - urlize escapes its input
 
 
 def qr(text: str) -> Markup:
-    """The QR code of `text` as an inline SVG: black, for scanners want contrast."""
+    """The QR code of `text` as an inline SVG, in black since scanners need contrast."""
     picture = segno.make(text, error="m", micro=False)
     return Markup(  # noqa: S704 - segno draws squares; the text is not in its output
         picture.svg_inline(border=2, omitsize=True, svgclass="qr")
@@ -61,7 +61,7 @@ def qr(text: str) -> Markup:
 
 
 def browser(client: str | None) -> str:
-    """What a User-Agent header calls itself, short enough to be read."""
+    """A short browser name from a User-Agent header."""
     if not client:
         return "an unknown program"
     for name in ("Edg", "OPR", "Firefox", "CriOS", "FxiOS", "Chrome", "Safari"):
@@ -71,7 +71,7 @@ def browser(client: str | None) -> str:
 
 
 def init_app(app: Flask) -> None:
-    """Make them known to Jinja."""
+    """Register the filters with Jinja."""
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     filters: dict[str, Any] = {
         "moment": moment,

@@ -1,6 +1,6 @@
-"""Who may call which URL. A view says so with one decorator; a view that says nothing is closed.
+"""Access guards: each view names who may call it with one decorator, and is closed without one.
 
-The decorators only mark; `init_app` installs the one place that asks.
+The decorators only mark views; the hook that `init_app` installs enforces them.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,12 +35,12 @@ View = TypeVar("View", bound=Callable[..., object])
 
 
 def public(view: View) -> View:
-    """Anybody may call this."""
+    """Anybody may call this view."""
     return _mark(view, lambda: None)
 
 
 def staff_required(role: Role = Role.VIEWER, *, fresh: bool = False) -> Callable[[View], View]:
-    """Only staff of at least this role may call this; `fresh`, if they signed in lately."""
+    """Only staff with at least this role may call this view; `fresh` requires a recent sign-in."""
 
     def guard() -> None:
         if not current_user.is_authenticated:
@@ -56,7 +56,7 @@ def staff_required(role: Role = Role.VIEWER, *, fresh: bool = False) -> Callable
 
 
 def account_required(view: View) -> View:
-    """Anybody signed in with an account may call this."""
+    """Only signed-in accounts may call this view."""
 
     def guard() -> None:
         if not current_user.is_authenticated:
@@ -66,7 +66,7 @@ def account_required(view: View) -> View:
 
 
 def fresh_sign_in_required(view: View) -> View:
-    """Only whoever signed in a short while ago may call this: it changes how they sign in."""
+    """Only a recent sign-in may call this view, since it changes how the account signs in."""
 
     def guard() -> None:
         if not current_user.is_authenticated:
@@ -78,7 +78,7 @@ def fresh_sign_in_required(view: View) -> View:
 
 
 def invitee_required(view: View) -> View:
-    """Only whoever a code let in may call this."""
+    """Only invitees who have redeemed a code may call this view."""
 
     def guard() -> None:
         if current_invitee() is None:
@@ -88,7 +88,7 @@ def invitee_required(view: View) -> View:
 
 
 def upload_allowed(largest: int) -> Callable[[View], View]:
-    """Bodies of this view may have up to `largest` bytes; `http/headers.py` holds them to it."""
+    """Accept bodies of up to `largest` bytes in this view; `http/headers.py` enforces the limit."""
 
     def mark(view: View) -> View:
         view.largest_body = largest  # type: ignore[attr-defined]
@@ -98,7 +98,7 @@ def upload_allowed(largest: int) -> Callable[[View], View]:
 
 
 def bearer_required(scope: Scope) -> Callable[[View], View]:
-    """Only a program with a token of at least this scope may call this."""
+    """Only clients with a token of at least this scope may call this view."""
 
     def guard() -> None:
         kind, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
@@ -112,10 +112,10 @@ def bearer_required(scope: Scope) -> Callable[[View], View]:
 
 
 def api_token_required(scope: Scope) -> Callable[[View], View]:
-    """Only a program with an API token of this scope may call this.
+    """Only clients with an API token of this scope may call this view.
 
-    It stands in `Authorization`, with or without `Bearer`. Any other is as good as none here: the
-    dialect has no words for what is beyond a token.
+    The token is in `Authorization`, with or without `Bearer`. A token with another scope is
+    answered like a missing one, since the dialect has no error for insufficient scope.
     """
 
     def guard() -> None:
@@ -128,7 +128,7 @@ def api_token_required(scope: Scope) -> Callable[[View], View]:
 
 
 def token_required(kind: Kind) -> Callable[[View], View]:
-    """Only who signed in for a token of this kind may call; `Bearer` may stand before it."""
+    """Only clients with an access token of this kind may call this view; `Bearer` is optional."""
 
     def guard() -> None:
         g.token_session = jwt.session_of(shown_token(), kind, now=utcnow())
@@ -147,44 +147,44 @@ def shown_token() -> str:
 
 
 def token_session() -> Living:
-    """The session a token of this request names; only behind `token_required`."""
+    """The session that the request's token names; only behind `token_required`."""
     found: Living = g.token_session
     return found
 
 
 def current_bearer() -> Bearer:
-    """Who presents the token of this request; only behind `bearer_required`."""
+    """The bearer of the request's token; only behind `bearer_required`."""
     found: Bearer = g.bearer
     return found
 
 
 def current_account() -> Account:
-    """The account that is signed in; only behind a guard that asks for one."""
+    """The signed-in account; only behind a guard that requires one."""
     account = current_user.account
-    assert isinstance(account, Account)  # noqa: S101 - a guard stands before every caller
+    assert isinstance(account, Account)  # noqa: S101 - every caller is behind a guard
     return account
 
 
 def account_session() -> Session:
-    """The session of the account that is signed in; only behind a guard that asks for one."""
+    """The session of the signed-in account; only behind a guard that requires one."""
     signed_in = current_session()
-    assert signed_in is not None  # noqa: S101 - a guard stands before every caller
+    assert signed_in is not None  # noqa: S101 - every caller is behind a guard
     return signed_in
 
 
 def current_session() -> Session | None:
-    """The session of the account that is signed in, if any."""
+    """The session of the signed-in account, if any."""
     return current_user._get_current_object() if current_user.is_authenticated else None
 
 
 def is_sign_in_fresh() -> bool:
-    """Whether whoever is signed in did so a short while ago."""
+    """Whether the current session signed in recently."""
     signed_in = current_session()
     return signed_in is not None and utcnow() - signed_in.created_at <= FRESH
 
 
 def current_invitee() -> Session | None:
-    """The session a code opened in this browser, if it lives."""
+    """The live session that a code opened in this browser, if any."""
     if "invitee" not in g:
         known = session.get("invitee")
         g.invitee = sessions.find_invitee(UUID(known), now=utcnow()) if known else None
@@ -193,9 +193,10 @@ def current_invitee() -> Session | None:
 
 
 def init_app(app: Flask) -> None:
-    """Ask the guard of every view before it runs, and let Flask-Login find sessions."""
+    """Enforce guards before every view, and let Flask-Login load sessions."""
     login_manager.init_app(app)
-    # Its own processor asks the database at every template, also at the page that says it is away.
+    # Flask-Login's own processor queries the database in every template, even in the error page
+    # shown while the database is down.
     app.context_processor(lambda: {"current_user": current_user})
     login_manager.user_loader(_load_staff)
     app.before_request(partial(_ask, app.view_functions))
@@ -203,12 +204,12 @@ def init_app(app: Flask) -> None:
 
 
 def guard_of(view: object) -> Callable[[], None] | None:
-    """The guard a view was marked with."""
+    """The guard that a view is marked with."""
     return getattr(view, "guard", None)
 
 
 def scope_of(view: object) -> Scope | None:
-    """What an API token has to be good for to call a view; None where none is taken."""
+    """The API token scope that a view requires; None if it takes no API token."""
     return getattr(view, "scope", None)
 
 
@@ -219,7 +220,7 @@ def _mark(view: View, guard: Callable[[], None], scope: Scope | None = None) -> 
 
 def _ask(views: Mapping[str, object]) -> None:
     endpoint = request.endpoint
-    if endpoint is None:  # no such URL: there is nothing to guard
+    if endpoint is None:  # no such URL: nothing to guard
         return
     guard = guard_of(views[endpoint])
     if guard is None:

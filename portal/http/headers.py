@@ -1,4 +1,4 @@
-"""What every answer carries: the content policy, and the manners of cookies and bodies."""
+"""Response headers, the content security policy, and limits on cookies, bodies and hosts."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -36,12 +36,12 @@ CONTENT_SECURITY_POLICY = "; ".join(
     ]
 )
 HEADERS = {
-    # Neither Back after signing out nor a shared cache may bring a page with codes again.
+    # After sign-out, neither Back nor a shared cache may show a page with codes again.
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-# What programs read is shown by no browser, and may do nothing there at all.
+# Browsers never display API responses, so their policy allows nothing.
 OF_JSON = HEADERS | {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
@@ -53,21 +53,21 @@ OF_PAGES = HEADERS | {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-# Of pages whose address is a secret: a mailed link, a link with a code, a search.
+# For pages whose URL is a secret: a mailed link, a link with a code, a search.
 OF_SECRET_PAGES = OF_PAGES | {"Referrer-Policy": "no-referrer"}
 JSON = ("Content-Type", "application/json")
 LARGEST_BODY = 1024 * 1024  # bytes
-LARGEST_UPLOAD = 6 * 1024 * 1024  # bytes: room for a file that is a little too large to be told so
-# For an answer whose address changes with its content.
+LARGEST_UPLOAD = 6 * 1024 * 1024  # bytes; leaves room to report a file that is slightly too large
+# For responses whose URL changes with their content.
 CONTENT_FOR_EVER = "public, max-age=31536000, immutable"
 
 
 class CarefulRequest(Request):
-    """A request that tells garbage from a fault of ours, and measures what comes unmeasured."""
+    """A request that answers malformed queries with 400, and limits chunked bodies."""
 
     @cached_property
     def args(self) -> MultiDict[str, str]:
-        """The query; Werkzeug's own would break at bytes that are not UTF-8."""
+        """The query; raises `BadRequest` if it is not UTF-8, where Werkzeug would fail."""
         try:
             return super().args
         except UnicodeDecodeError as error:
@@ -75,15 +75,16 @@ class CarefulRequest(Request):
 
     @cached_property
     def stream(self) -> IO[bytes]:
-        """The body, up to its limit, which is higher for a view that says so.
+        """The body, limited to `LARGEST_BODY` or the view's own limit.
 
-        Werkzeug would cut a chunked one off at the limit, and not say so.
+        A chunked body over the limit raises `RequestEntityTooLarge`; Werkzeug would truncate it
+        silently.
         """
         if largest := getattr(
             current_app.view_functions.get(self.endpoint or ""), "largest_body", 0
         ):
-            # The log reads it even if a guard refused: so whoever has no session may send a
-            # picture, and no list of guests.
+            # The log reads the body even if a guard rejected the request, so clients without a
+            # session may send no more than a picture.
             known = "_user_id" in session
             self.max_content_length = largest if known else min(largest, LARGEST_UPLOAD)
         stream = super().stream
@@ -95,18 +96,18 @@ class CarefulRequest(Request):
 
 
 def flask_config(settings: Settings) -> dict[str, object]:
-    """The part of Flask's configuration that keeps cookies, bodies and hosts in order."""
+    """Flask configuration for cookies, bodies and hosts."""
     return {
         "SESSION_COOKIE_NAME": "__Host-session" if settings.https else "session",
         "SESSION_COOKIE_SECURE": settings.https,
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
-        # The rows in the table `session` decide when a session ends, not the cookie.
+        # The rows of the table `session` decide when a session ends, not the cookie.
         "PERMANENT_SESSION_LIFETIME": timedelta(days=31),
         "SESSION_REFRESH_EACH_REQUEST": False,
-        "WTF_CSRF_CHECK_DEFAULT": False,  # `_refuse_strangers` asks, and not at every GET
+        "WTF_CSRF_CHECK_DEFAULT": False,  # `_refuse_strangers` checks, and skips GETs
         "WTF_CSRF_TIME_LIMIT": None,
-        "WTF_CSRF_SSL_STRICT": False,  # it asks for a Referer, which some strip; Origin is checked
+        "WTF_CSRF_SSL_STRICT": False,  # it requires a Referer, which some strip; Origin is checked
         "MAX_CONTENT_LENGTH": LARGEST_BODY,
         "MAX_FORM_MEMORY_SIZE": LARGEST_BODY,
         "MAX_FORM_PARTS": 200,
@@ -115,7 +116,7 @@ def flask_config(settings: Settings) -> dict[str, object]:
 
 
 def init_app(app: Flask) -> None:
-    """Refuse unknown hosts and foreign origins, and put the headers on every answer."""
+    """Reject unknown hosts and foreign origins, and add the headers to every response."""
     app.request_class = CarefulRequest
     app.wsgi_app = _with_headers(app.wsgi_app, app.extensions["portal.settings"])  # type: ignore[method-assign, assignment]
     app.before_request(partial(_refuse_strangers, app.extensions["portal.settings"]))
@@ -123,10 +124,11 @@ def init_app(app: Flask) -> None:
 
 
 def address_is_secret() -> bool:
-    """Whether the address of this page is a secret, which no other request may carry.
+    """Whether the URL of this page is a secret, which must not leak to other requests.
 
-    The page says `no-referrer`. Its forms would then have the Origin `null`, so it goes on to name
-    in its head the policy `strict-origin`, by which browsers send our origin and no path.
+    Such a page has the policy `no-referrer`. Its forms would then send the Origin `null`, so the
+    page's head overrides it with `strict-origin`, by which browsers send our origin without the
+    path.
     """
     return _has_secret_address(request)
 
@@ -139,11 +141,10 @@ def _has_secret_address(asked: Request) -> bool:
 
 
 def _refuse_strangers(chosen: Settings) -> None:
-    """Answer only to our own name, and to forms that are our own.
+    """Reject requests for other hosts, and forms of other sites.
 
-    (Flask's TRUSTED_HOSTS leaves its error page without URLs.) A form of another site is refused by
-    its Origin, beside the CSRF token: browsers send one with every POST; programs do not, and need
-    no cookie either.
+    (Flask's TRUSTED_HOSTS leaves its error page without URLs.) Besides the CSRF token, the Origin
+    is checked: browsers send one with every POST; API clients do not, and need no cookie either.
     """
     asked = request
     if not _is_ours(asked.host, chosen.public_url):
@@ -162,7 +163,7 @@ def _is_ours(host: str, public_url: str) -> bool:
 
 
 def _with_headers(application: "WSGIApplication", chosen: Settings) -> "WSGIApplication":
-    """`application`, whose every answer carries its headers; Werkzeug would check each anew."""
+    """Wrap `application` to add headers to every response, skipping Werkzeug's check of each."""
     transport = {"Strict-Transport-Security": "max-age=31536000"} if chosen.https else {}
     of_json = list((OF_JSON | transport).items())
     of_pages = list((OF_PAGES | transport).items())
@@ -170,7 +171,7 @@ def _with_headers(application: "WSGIApplication", chosen: Settings) -> "WSGIAppl
 
     def with_headers(environ: "WSGIEnvironment", start_response: Any) -> Iterable[bytes]:
         def start(status: str, own: list[tuple[str, str]], error: Any = None) -> Any:
-            said = {name for name, _ in own}  # a view may say otherwise
+            said = {name for name, _ in own}  # a view's own headers win
             if "Cache-Control" in said and not _may_be_kept(environ, status, own):
                 own = [one for one in own if one[0] != "Cache-Control"]
                 said.discard("Cache-Control")

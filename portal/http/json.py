@@ -1,4 +1,4 @@
-"""JSON as it leaves the portal: answers and log lines."""
+"""JSON encoding for responses and log lines."""
 
 from collections.abc import Callable
 from datetime import date
@@ -9,13 +9,12 @@ import orjson
 
 
 class Encoder:
-    """Writes JSON in ASCII, without spaces: a log that is read in a terminal moves no cursor there.
+    """Encodes JSON as ASCII without spaces; ASCII keeps terminal escapes out of the log.
 
-    orjson does so many times as quickly as the standard library, which writes what orjson will
-    not: other letters as escapes, halves of surrogate pairs, keys that are numbers. Times are
-    written as `isoformat` does (RFC 3339), which takes longer than all the rest of a short answer;
-    UTC is `+00:00`, or else `Z`. `default` says what is written instead of something that JSON has
-    no form for.
+    orjson is many times faster than the standard library, which takes over for what orjson cannot
+    encode: non-ASCII characters as escapes, lone surrogates, numeric keys. Times are written as by
+    `isoformat` (RFC 3339); calling it would take longer than the rest of a short response. UTC is
+    `+00:00`, or else `Z`. `default` converts values that JSON has no form for.
     """
 
     def __init__(self, default: Callable[[Any], Any], *, utc: str = "+00:00") -> None:
@@ -26,7 +25,7 @@ class Encoder:
         self._thorough = JSONEncoder(default=self._written, separators=(",", ":"))
 
     def encode(self, value: object) -> bytes:
-        """`value` as JSON; raises what `default` raises."""
+        """Encode `value` as JSON; raises what `default` raises."""
         try:
             written = orjson.dumps(value, self._default, self._options)
         except orjson.JSONEncodeError:
@@ -37,6 +36,6 @@ class Encoder:
         return self._thorough.encode(value).encode()
 
     def _written(self, value: object) -> object:
-        if isinstance(value, date):  # a datetime is a date
+        if isinstance(value, date):  # a datetime is a date too
             return value.isoformat().replace("+00:00", self._utc)
         return self._default(value)

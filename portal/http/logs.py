@@ -1,7 +1,7 @@
 """Logs: one JSON object a line on standard output, in the fields of the invitations contract.
 
-What of a request may stand there is decided in `redaction.py`. Exceptions are told without their
-messages, which may quote what was sent; so is what libraries log.
+`redaction.py` decides which parts of a request may be logged. Exceptions and library records are
+logged without their messages, which may quote request data.
 """
 
 import logging
@@ -35,7 +35,7 @@ from portal.http.redaction import (
 )
 
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
-# In our responses, these are sentences of our own.
+# In our responses, these hold our own sentences.
 SAID = frozenset({"message", "msg"})
 SERVER_FOR_DEVELOPMENT = "werkzeug"
 
@@ -45,7 +45,7 @@ log = structlog.get_logger()
 
 
 def init_app(app: Flask) -> None:
-    """Configure structlog, and write the line of each request when it is answered."""
+    """Configure structlog, and log a line for each request."""
     chosen = app.extensions["portal.settings"]
     least = logging.getLevelNamesMapping()[chosen.log_level]
     structlog.configure(
@@ -64,12 +64,12 @@ def init_app(app: Flask) -> None:
     for name in ("gunicorn.error", SERVER_FOR_DEVELOPMENT):
         logging.getLogger(name).addFilter(hide_values)
     default_handler.addFilter(hide_values)
-    if logging.lastResort:  # writes what the other libraries log
+    if logging.lastResort:  # handles the records of other libraries
         logging.lastResort.addFilter(hide_values)
 
 
 def request_id() -> str:
-    """The id of this request: the caller's own, if it is a sane one, or a new one."""
+    """The id of this request: the client's own if it is well-formed, else a new one."""
     environ = request.environ
     known: str | None = environ.get("portal.request_id")
     if known is None:
@@ -82,16 +82,16 @@ def request_id() -> str:
 def without_messages(
     exc_info: tuple[type[BaseException], BaseException, TracebackType | None],
 ) -> str:
-    """The traceback of an exception and its causes, with their types alone."""
+    """The traceback of an exception and its causes, with exception types but no messages."""
     return "".join(_frames(exc_info[1]))
 
 
 def hide_values(record: logging.LogRecord) -> bool:
-    """A filter that lets each record of a library pass, without what was sent to the portal.
+    """A filter that passes every library record, with request data removed.
 
-    Warnings quote it, and so does each line of the server for development: as arguments, or in the
-    message itself. Of a warning without arguments, no more is told than which exception it is
-    about, or where it was written.
+    Warnings quote request data, and so does each line of the development server, either as
+    arguments or in the message itself. A warning without arguments is reduced to the exception it
+    is about, or to where it was logged.
     """
     if record.levelno < logging.WARNING and record.name != SERVER_FOR_DEVELOPMENT:
         return True
@@ -111,7 +111,7 @@ def hide_values(record: logging.LogRecord) -> bool:
 
 
 def answered(body: object) -> None:
-    """Tell the log what a program is answered, so that it need not read the response again."""
+    """Pass a JSON response to the log, so that it need not parse the response again."""
     request.environ["portal.answered"] = body
 
 
@@ -120,7 +120,7 @@ def _write(least: int, response: Response) -> Response:
     response.headers.add("X-Request-ID", request_id())
     level = logging.ERROR if response.status_code >= 400 else logging.INFO
     if asked.endpoint != "static" and level >= least:
-        # Beside structlog's processors, which take longer for it than all else here.
+        # Bypasses structlog's processors, which would take most of the time here.
         _output(sys.stdout).msg(JSON.encode(_line(asked, response, level)))
     return response
 
@@ -166,7 +166,7 @@ def _url(asked: Request) -> str:
 
 
 def _headers(asked: Request) -> dict[str, list[str]]:
-    """By WSGI's own names, since Werkzeug would spell and check each header anew."""
+    """The headers from the WSGI environment, since Werkzeug would convert and check each again."""
     environ = asked.environ
     return {
         shown: [redacted_header(name, environ[variable])]
@@ -175,11 +175,11 @@ def _headers(asked: Request) -> dict[str, list[str]]:
     }
 
 
-@lru_cache(maxsize=32)  # each may be as long as the headers of a request
+@lru_cache(maxsize=32)  # each entry may be as long as the headers of a request
 def _headers_among(variables: tuple[str, ...]) -> list[tuple[str, str, str]]:
-    """Of each variable that is a header: itself, the header's name, and how the name is shown.
+    """The WSGI variables that are headers: variable, header name, and the name as logged.
 
-    Clients send the same headers with each request, so this is worked out once for each kind.
+    Cached per set of variables, since clients send the same headers with each request.
     """
     return [
         (variable, name, name if name in HEADERS else described(name))
@@ -190,7 +190,7 @@ def _headers_among(variables: tuple[str, ...]) -> list[tuple[str, str, str]]:
 
 
 def _body(asked: Request) -> Any:
-    """What was sent, if it was JSON or a form, and not too much: some views never look at it."""
+    """The body, if it is JSON or a form and not too large; reads it even if the view did not."""
     if not asked.environ.get("CONTENT_TYPE"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Numbers for Prometheus, correct under several workers (gunicorn.conf.py names the folder)."""
+"""Prometheus metrics, correct across workers (gunicorn.conf.py sets the multiprocess folder)."""
 
 import os
 import time
@@ -28,10 +28,10 @@ EVENTS = Counter(
 
 
 class Outbox(Collector):
-    """How many mails are in each state, asked when Prometheus asks."""
+    """A gauge of mails in each state, queried on each scrape."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """One gauge, a state a label."""
+        """Yield one gauge, labelled by state."""
         gauge = GaugeMetricFamily("portal_outbox_mails", "Mails in the outbox.", labels=["state"])
         for state, count in outbox.counts().items():
             gauge.add_metric([state], count)
@@ -39,7 +39,7 @@ class Outbox(Collector):
 
 
 def exposition() -> bytes:
-    """All numbers, of all workers, in Prometheus' text format."""
+    """All metrics of all workers, in Prometheus' text format."""
     registry = CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -50,7 +50,7 @@ def exposition() -> bytes:
 
 
 def init_app(app: Flask) -> None:
-    """Count every request when it is answered, and every event when it is committed."""
+    """Count every request after its response, and every audit event after its commit."""
     app.before_request(_begin)
     app.after_request(_count)
     audit.listen(_count_event)
@@ -64,14 +64,14 @@ def _count(response: Response) -> Response:
     asked = request
     began = asked.environ.get("portal.began")
     if began is not None:
-        # The rule, not the path: a path may hold a code, and there is no end of paths.
+        # The rule, not the path: paths may hold codes, and their number is unbounded.
         route = asked.url_rule.rule if asked.url_rule else "unmatched"
         _answered(route, known_method(), response.status_code).inc()
         _seconds(route).observe(time.perf_counter() - began)
     return response
 
 
-# The children of a metric are few and live as long as it does.
+# A metric has few children, and they live as long as it does.
 @cache
 def _answered(route: str, method: str, status: int) -> Counter:
     return REQUESTS.labels(route, method, status)

@@ -1,7 +1,7 @@
-"""The rate limit of requests: how often one network may ask for one thing, be it right or wrong.
+"""The rate limit: how often one network may request one endpoint, successful or not.
 
-Counted in Redis where there is one, else in each process; losing it is harmless. The lockout, which
-must hold, is counted in the portal's database (`domain/counters.py`).
+Counted in Redis if configured, else per process; losing the counters is harmless. The lockout,
+whose counters must not be lost, keeps them in the database (`domain/lockout/counters.py`).
 """
 
 from flask import request
@@ -11,12 +11,12 @@ from portal.domain.client import network_of
 
 
 def requesting_network() -> str:
-    """The network a request comes from: whoever holds an IPv6 /64 has 2^64 addresses."""
+    """The client's network; a /64 for IPv6, since one client can use all of its 2^64 addresses."""
     return network_of(request.remote_addr or "")
 
 
 def request_scope() -> str:
-    """What a request counts for: its endpoint, or one scope for all that matches no route."""
+    """The rate-limit scope of a request: its endpoint, or one shared by all unmatched URLs."""
     return request.endpoint or "unmatched"
 
 

@@ -1,8 +1,8 @@
-"""Redaction: what of a request may stand in the log.
+"""Redaction: which parts of a request may be logged.
 
-A value is logged if its name is known to be harmless and it looks as such a value does; anything
-else appears as its type and length, `<str 32>`. So do names that are none of ours, since a secret
-can be sent as a name, too. An address is told by its route, never by its path.
+A value is logged if its field is known to be harmless and it has the expected shape; anything
+else appears as its type and length, `<str 32>`. Unknown names are redacted too, since a secret
+can be sent as a name. A URL is logged by its route, never by its raw path.
 """
 
 import re
@@ -25,7 +25,7 @@ from portal.config import current_settings
 LONGEST_TEXT, LONGEST_ADDRESS = 200, 2000  # characters
 LONGEST_LIST, LONGEST_OBJECT, DEEPEST = 3, 50, 5
 
-# Fields of forms, queries and JSON whose values are no secrets, if they look as they should.
+# Fields of forms, queries and JSON whose values are not secret, if they have the expected shape.
 HARMLESS = frozenset(
     {"id", "ids", "subject", "batch", "created_by", "user_id"}
     | {"page", "size", "total_page", "total_record", "days", "expires_in_days", "reminder_days"}
@@ -34,7 +34,7 @@ HARMLESS = frozenset(
     | {"starts", "ends", "validity", "status", "state", "sort", "format", "role", "grants_role"}
     | {"scope", "show", "required", "language", "again", "end_sessions", "success"}
 )
-# Fields whose names are logged, and not their values.
+# Fields whose names are logged, but not their values.
 NAMED = frozenset(
     {"data", "Data", "detail", "message", "msg", "paginations", "next_cursor", "cursor", "q"}
     | {"redemptions", "sessions_ended", "user", "action", "actor", "next", "csrf_token"}
@@ -47,7 +47,7 @@ NAMED = frozenset(
     | {"label", "recipient", "recipient_name", "reason", "mailed", "bucket", "device"}
 )
 NAMES = HARMLESS | NAMED
-# The portal's own words for states, roles, formats and choices.
+# Our own values for states, roles, formats and choices.
 WORDS = frozenset(
     {"active", "in_active", "used", "expired", "revoked", "scheduled", "deactivated"}
     | {"waiting", "sent", "failed", "approved", "declined", "accepted", "ok", "error"}
@@ -66,7 +66,7 @@ WORDS = frozenset(
     | {"csv", "xlsx", "json", "en", "id", "on", "off", "yes", "no", "true", "false"}
     | {"issued", "date", "days", "never", "one", "several", "unlimited"}
 )
-# What a number, an id, or a time looks like.
+# The shape of numbers, ids and times.
 SHAPE = re.compile(
     r"[0-9]{1,9}"
     r"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -80,16 +80,16 @@ PRODUCT = re.compile(r"(?<!\S)[A-Za-z-]{2,24}/[0-9]{1,4}(?:\.[0-9]{1,6}){0,4}(?!
 
 
 def known_method() -> str:
-    """The method of this request; `OTHER` for one that HTTP does not define.
+    """The method of this request, or `OTHER` for one that HTTP does not define.
 
-    Clients can invent methods without end, and hide a secret in one: neither metrics nor the log
-    take them as they are.
+    Clients can invent any number of methods, and hide a secret in one, so unknown methods appear
+    neither in metrics nor in the log.
     """
     return request.method if request.method in HTTPMethod.__members__ else "OTHER"
 
 
 def redacted(value: Any, name: str = "", said: frozenset[str] = frozenset(), depth: int = 0) -> Any:
-    """`value` of the field `name`, or all in it. Texts in fields that are `said` are our own."""
+    """Redact `value` of the field `name`, recursively. Text in `said` fields is our own."""
     if isinstance(value, str):
         return value[:LONGEST_TEXT] if name in said else redacted_text(value, name)
     if value is None or isinstance(value, bool) or (name in HARMLESS and _is_harmless(value)):
@@ -105,16 +105,16 @@ def redacted(value: Any, name: str = "", said: frozenset[str] = frozenset(), dep
 
 
 def redacted_text(text: str, name: str) -> str:
-    """The text of one field of a form, a query, or JSON."""
+    """Redact the text of one field of a form, a query, or JSON."""
     if not text or (name in HARMLESS and (text in WORDS or SHAPE.fullmatch(text))):
         return text
-    if name == "next":  # where to go after signing in; its query may be a search for a code
+    if name == "next":  # where to go after sign-in; its query may contain a code
         return redacted_path(text.partition("?")[0])
     return described(text)
 
 
 def described(value: Any) -> str:
-    """Its type, and its length if it has one: `<str 32>`, `<int>`."""
+    """The type of a value, and its length if it has one: `<str 32>`, `<int>`."""
     if isinstance(value, str):
         return f"<str {len(value)}>"
     kind = type(value).__name__
@@ -122,7 +122,7 @@ def described(value: Any) -> str:
 
 
 def redacted_query(query: str) -> str:
-    """A query string, with its `?`; nothing for an empty one."""
+    """A redacted query string with its `?`; empty for an empty one."""
     if not query:
         return ""
     pairs = (pair.partition("=") for pair in query[:LONGEST_ADDRESS].split("&")[:LONGEST_OBJECT])
@@ -134,7 +134,7 @@ def redacted_query(query: str) -> str:
 
 
 def redacted_path(path: str) -> str:
-    """A path by the route it matches with any method: `/activation/<str 43>`."""
+    """A path as the route it matches with any method: `/activation/<str 43>`."""
     routes = current_app.url_map.bind("")
     try:
         try:
@@ -148,7 +148,7 @@ def redacted_path(path: str) -> str:
 
 
 def redacted_route(rule: Rule, values: Mapping[str, Any]) -> str:
-    """A matched path. Of what stands in it, ids and numbers are shown."""
+    """A matched path, with only ids, numbers and known words of its values shown."""
     if not values:
         return rule.rule
     return _template(rule.rule).format_map(
@@ -157,9 +157,9 @@ def redacted_route(rule: Rule, values: Mapping[str, Any]) -> str:
 
 
 def is_secret(values: Mapping[str, Any], query: str) -> bool:
-    """Whether an address with these values in its path may hold a secret.
+    """Whether a URL may hold a secret, given the values in its path and its query.
 
-    It does unless it can be logged as it is.
+    It may unless it can be logged unredacted.
     """
     if any(_segment(value) != str(value) for value in values.values()):
         return True
@@ -167,7 +167,7 @@ def is_secret(values: Mapping[str, Any], query: str) -> bool:
 
 
 def redacted_header(name: str, value: str) -> str:
-    """The value of a header, by its name in title case."""
+    """The redacted value of a header; `name` is in title case."""
     write: Callable[[str], str] = HEADERS.get(name, described)
     return write(value)
 
@@ -180,7 +180,7 @@ def _is_harmless(value: Any) -> bool:
 
 @lru_cache(maxsize=1024)
 def _template(rule: str) -> str:
-    """A rule of the URL map as a format string: `/a/{id}` for `/a/<uuid:id>`."""
+    """A URL rule as a format string: `/a/{id}` for `/a/<uuid:id>`."""
     return PLACEHOLDER.sub(r"{\1}", rule)
 
 
@@ -197,7 +197,7 @@ def _number(text: str) -> str:
 
 
 def _media_type(text: str) -> str:
-    """Without its parameters: the boundary of parts is the client's to choose."""
+    """The media type without its parameters, since the client chooses the multipart boundary."""
     kind = text.partition(";")[0].strip().lower()
     return kind if kind in MEDIA_TYPES else described(text)
 
@@ -213,7 +213,7 @@ def _own_host(text: str) -> str:
 
 
 def _addresses(text: str) -> str:
-    """A list of network addresses, if it is one."""
+    """A comma-separated list of IP addresses, if it is valid."""
     try:
         return ", ".join(str(ip_address(each.strip())) for each in text[:LONGEST_TEXT].split(","))
     except ValueError:
@@ -221,7 +221,7 @@ def _addresses(text: str) -> str:
 
 
 def _page(text: str) -> str:
-    """The address of a page of ours, without the host."""
+    """A URL of this portal, without the host."""
     try:
         parts = urlsplit(text[:LONGEST_ADDRESS])
     except ValueError:  # such as http://[x
@@ -244,7 +244,7 @@ MEDIA_TYPES = {
     "multipart/form-data",
     "text/plain",
 }
-# Every header whose name is logged, and how its value is.
+# Every header whose name is logged, with the function that redacts its value.
 HEADERS: dict[str, Callable[[str], str]] = {
     "Content-Length": _number,
     "Content-Type": _media_type,

@@ -1,1 +1,1 @@
-"""How mails are written and delivered."""
+"""Message templates, and the delivery of mail."""

@@ -1,4 +1,4 @@
-"""The mails about accounts and addresses, text and HTML, in the words of `languages`."""
+"""Mails about accounts and addresses, text and HTML, with the phrases of `languages`."""
 
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -13,11 +13,11 @@ from portal.mail.invitation_messages import Letter
 from portal.mail.languages import LANGUAGES, WARNINGS, Language
 from portal.models import Mail
 
-# Nobody is to answer a program (RFC 3834).
+# Suppress automatic replies (RFC 3834).
 HEADERS = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}
-# Whoever did not expect one of these may well leave it at that.
+# People who did not expect one of these can safely ignore it.
 HARMLESS = {"activation", "new_email", "account_exists", "recipient"}
-# To which page of the portal the button leads; {token} is the link's.
+# The portal page that the button links to; {token} is the link's.
 PATHS = {
     "activation": "/activation/{token}",
     "new_email": "/account/email/{token}",
@@ -25,14 +25,14 @@ PATHS = {
     "second_factor_all_removed": "/account/security",
     **dict.fromkeys(WARNINGS, "/reset"),
 }
-# Where a dialect's document names a page of its own.
+# Overrides where a dialect's document names its own page.
 PATHS_OF_DIALECTS = {("activation", "okami"): "/okami/auth/active/{token}"}
 
 
 def render(mail: Mail, notice: Notice) -> Letter:
-    """The message of a row, as it would be sent now.
+    """Render the message of an outbox row as it would be sent now.
 
-    It holds nothing that its reader did not write or confirm: whoever signs strangers up must not
+    It holds nothing that its reader did not write or confirm: people who sign strangers up must not
     be able to write to them in our name.
     """
     language = LANGUAGES[notice.language]
@@ -59,7 +59,7 @@ def render(mail: Mail, notice: Notice) -> Letter:
 
 
 def masked(mail: Mail, notice: Notice) -> Letter:
-    """The same, for staff who look at it: without the code and the link's token."""
+    """The message as staff see it, with the code and the link's token masked."""
     code = codes.MASKED if notice.code else ""
     return render(mail, replace(notice, code=code, token=codes.MASKED))
 

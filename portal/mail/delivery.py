@@ -1,4 +1,4 @@
-"""Sends the mails of the outbox through Flask-Mail: single ones at once, batches at their pace."""
+"""Delivers the outbox through Flask-Mail: single mails at once, batches at the configured rate."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -29,14 +29,14 @@ from portal.mail.smtp import ServerAway, SmtpConnection
 from portal.models import Mail
 
 AT_ONCE = 20
-MOST_AT_ONCE = 100  # of batches
-STEP = 2  # seconds of the bulk rate that are leased in one go
-LEASE_LEFT = timedelta(minutes=2)  # more than the answers to one mail can take
+MOST_AT_ONCE = 100  # batch mails
+STEP = 2  # seconds of the bulk rate to lease at a time
+LEASE_LEFT = timedelta(minutes=2)  # longer than all replies to one mail can take
 KILLER = "Every worker that tried to send it was stopped."
 
 
 def flask_config(chosen: Settings) -> dict[str, object]:
-    """`MAIL_URL`, in Flask-Mail's words."""
+    """Flask-Mail's settings from `MAIL_URL`."""
     url = urlsplit(chosen.mail_url.get_secret_value())
     return {
         "MAIL_SERVER": url.hostname or "",
@@ -50,7 +50,7 @@ def flask_config(chosen: Settings) -> dict[str, object]:
 
 
 def is_set_up() -> bool:
-    """Whether there is a server to send to; without one, mails wait."""
+    """Whether a mail server is configured; without one, mails wait."""
     return bool(settings.mail_url.get_secret_value())
 
 
@@ -66,19 +66,19 @@ def send_due() -> int:
 
 
 def matters(mails: Sequence[Mail]) -> dict[UUID, Matter | Notice]:
-    """What these mails are about, by their ids; one that is missing has lost its reason."""
+    """The subject matter of each mail, by mail id; missing if what the mail was about is gone."""
     return invitation_mail.matters(mails) | account_mail.notices(mails)
 
 
 def render(mail: Mail, matter: Matter | Notice, *, proves: bool = True) -> Letter:
-    """The message of a row, as it would be sent now; `proves` as in `messages.render`."""
+    """Render an outbox row as it would be sent now; `proves` as in `invitation_messages.render`."""
     if isinstance(matter, Notice):
         return account_messages.render(mail, matter)
     return invitation_messages.render(mail, matter, proves=proves)
 
 
 def masked(mail: Mail, matter: Matter | Notice) -> Letter:
-    """The same with its secrets masked: what only its reader may have."""
+    """The message with the secrets masked that only its recipient may see."""
     if isinstance(matter, Notice):
         return account_messages.masked(mail, matter)
     return invitation_messages.masked(mail, matter)
@@ -91,7 +91,7 @@ def _lease_bulk() -> list[Mail]:
 
 
 def _deliver(due: Sequence[Mail]) -> int:
-    """Send these over one connection, and over a new one wherever one breaks."""
+    """Send these over one connection, reconnecting whenever it breaks."""
     ready = deque(_worth_sending(due))
     try:
         while ready:
@@ -104,7 +104,7 @@ def _deliver(due: Sequence[Mail]) -> int:
 
 
 def _worth_sending(due: Sequence[Mail]) -> Iterator[tuple[Mail, Matter | Notice]]:
-    """Those that nothing speaks against; the others are settled with the reason."""
+    """Yield the mails that can be sent; mark the others as failed, with the reason."""
     left = []
     for mail in due:
         if mail.deaths >= outbox.MOST_DEATHS or mail.tries > outbox.MOST_TRIES:
@@ -117,7 +117,7 @@ def _worth_sending(due: Sequence[Mail]) -> Iterator[tuple[Mail, Matter | Notice]
     except Exception as error:
         if len(left) == 1:
             _not_written(left[0], error)
-        else:  # which of them is it?
+        else:  # find out which one fails
             for mail in left:
                 yield from _worth_sending([mail])
         return
@@ -131,7 +131,7 @@ def _worth_sending(due: Sequence[Mail]) -> Iterator[tuple[Mail, Matter | Notice]
 
 
 def _not_written(mail: Mail, error: Exception) -> None:
-    """Something is wrong with this one mail: it is tried again later, and the next one comes."""
+    """Mark a mail that cannot be rendered as failed, to be retried later."""
     log.error("mail not written", id=str(mail.id), exc_info=error)
     reason = f"It could not be written: {type(error).__name__}. The log says more."
     outbox.failed(mail, reason, now=utcnow())
@@ -140,10 +140,10 @@ def _not_written(mail: Mail, error: Exception) -> None:
 def _send_while_open(
     ready: deque[tuple[Mail, Matter | Notice]], connection: SmtpConnection
 ) -> None:
-    """Send mail after mail, each made while the server takes the one before it.
+    """Send the mails, rendering each while the server takes the one before it.
 
-    That one is settled while the server turns to the next, whose content it does not have before:
-    a death doubles one mail at most.
+    The previous mail is recorded as sent before the content of the next is handed over, so if the
+    worker dies, at most one mail is sent twice.
     """
     with _Last(connection) as last:
         while ready and connection.is_open:
@@ -156,7 +156,7 @@ def _send_while_open(
                 continue
             last.hear()
             if mail.leased_until is None or mail.leased_until - utcnow() < LEASE_LEFT:
-                # So slow a server: the leases of these run out before it has taken them.
+                # The server is so slow that these leases would expire before it has taken them.
                 outbox.release([waiting for waiting, _ in ready])
                 ready.clear()
             elif connection.is_open:
@@ -166,7 +166,7 @@ def _send_while_open(
 
 
 class _Last:
-    """The mail that the server was handed last: first unanswered, then taken, then settled."""
+    """The mail handed to the server last: first unanswered, then taken, then settled."""
 
     def __init__(self, connection: SmtpConnection) -> None:
         self._connection = connection
@@ -174,13 +174,13 @@ class _Last:
         self._taken: Mail | None = None
 
     def hear(self) -> None:
-        """Wait for what the server says to it."""
+        """Wait for the server's reply to it."""
         mail, self.unanswered = self.unanswered, None
         if mail and _went_well(mail, self._connection.answer):
             self._taken = mail
 
     def settle(self) -> None:
-        """Write down that it was taken, if it was."""
+        """Record it as sent, if the server took it."""
         mail, self._taken = self._taken, None
         if mail:
             outbox.sent(mail, now=utcnow())
@@ -194,13 +194,13 @@ class _Last:
 
 
 def _went_well(mail: Mail, step: Callable[[], object]) -> bool:
-    """Take a step towards sending a mail; where it fails, that is written down."""
+    """Run one step of sending a mail; if it fails, record the failure and return False."""
     try:
         step()
     except SMTPRecipientsRefused as error:
         _refused(mail, *next(iter(error.recipients.values())))
     except SMTPSenderRefused as error:
-        # Nothing is wrong with this mailbox: what we are set up with is.
+        # The problem is our configuration, not this mailbox.
         outbox.failed(mail, f"Our own address is refused: {_words(error.smtp_error)}", now=utcnow())
     except SMTPResponseException as error:
         _refused(mail, error.smtp_code, error.smtp_error)
@@ -215,7 +215,7 @@ def _went_well(mail: Mail, step: Callable[[], object]) -> bool:
 
 
 def _refused(mail: Mail, code: int, reason: bytes | str) -> None:
-    """RFC 5321: a 5yz answer is final, a 4yz one is not."""
+    """Record the failure: a 5yz reply is final, a 4yz one is not (RFC 5321)."""
     outbox.failed(mail, f"{code} {_words(reason)}", now=utcnow(), for_good=500 <= code < 600)
 
 

@@ -1,4 +1,4 @@
-"""The mails people get: the words filled in, text and HTML, the QR picture, the headers."""
+"""Invitation e-mails: filled-in templates, text and HTML, QR code, headers."""
 
 from base64 import encodebytes
 from binascii import b2a_qp
@@ -26,16 +26,16 @@ QR_ID = "code.qr"
 
 
 class Letter(Message):
-    """A message whose HTML shows its picture in place: mail programs want those two related.
+    """A message whose HTML shows its picture inline: mail clients need the two as related parts.
 
-    The parts are put together by hand, in a tenth of the time the email package takes.
+    The parts are assembled by hand, in a tenth of the time the email package takes.
     """
 
     picture: bytes = b""
     refusal_url: str = ""
 
     def as_bytes(self) -> bytes:
-        """Text, or else HTML with the picture it refers to (RFC 2046, RFC 2387)."""
+        """Text, with HTML and the picture it refers to as the alternative (RFC 2046, RFC 2387)."""
         related = _multipart("related", [_text("html", self.html or ""), *self._pictures()])
         whole = _multipart("alternative", [_text("plain", self.body or ""), related])
         headers = "".join(f"{name}: {value}\n" for name, value in self._headers().items())
@@ -63,9 +63,10 @@ class Letter(Message):
 
 
 def render(mail: Mail, matter: Matter, *, proves: bool = True) -> Letter:
-    """The message of a row, as it would be sent now.
+    """Render the message of an outbox row as it would be sent now.
 
-    Unless it is shown to somebody else, its link proves that its reader has the mailbox.
+    With `proves`, its link proves that its reader has the mailbox; pass False to show the message
+    to anybody else.
     """
     code = invitations.code_of(matter.invitation)
     proof = _proof(matter.invitation, mail.recipient) if proves else ""
@@ -78,7 +79,7 @@ def render(mail: Mail, matter: Matter, *, proves: bool = True) -> Letter:
 
 
 def masked(mail: Mail, matter: Matter) -> Letter:
-    """The same, for staff who look at it: without the code, and without the link to unsubscribe."""
+    """The message as staff see it, with the code and the unsubscribe link masked."""
     code = invitations.code_of(matter.invitation)
     letter = _letter(mail.kind, matter, codes.MASKED, mail.recipient)
     letter.msgId = _message_id(mail)
@@ -90,7 +91,7 @@ def masked(mail: Mail, matter: Matter) -> Letter:
 
 
 def preview(matter: Matter, recipient: str) -> Letter:
-    """The invitation as `recipient` would get it, with a code that opens nothing."""
+    """The invitation as `recipient` would get it, with a code that does not work."""
     return _letter("invitation", matter, EXAMPLE_CODE, recipient)
 
 
@@ -149,14 +150,14 @@ def _link(code: str, proof: str) -> str:
 
 
 def _proof(invitation: Invitation, mailed_to: str) -> str:
-    """What the link shows in favour of whoever reads this mailbox."""
+    """The token in the link that proves that its reader has this mailbox."""
     if invitation.recipient != mailed_to:
         return ""
     return recipient_verification.of_link(invitation.id, mailed_to)
 
 
 def _extra_headers(mail: Mail, refusal_url: str) -> dict[str, str]:
-    """Nobody is to answer a program (RFC 3834), and anybody may be left alone (RFC 8058)."""
+    """Suppress automatic replies (RFC 3834), and offer one-click unsubscribe (RFC 8058)."""
     headers = {
         "Auto-Submitted": "auto-generated",
         "X-Auto-Response-Suppress": "All",
@@ -167,7 +168,7 @@ def _extra_headers(mail: Mail, refusal_url: str) -> dict[str, str]:
 
 
 def _multipart(kind: str, parts: list[bytes]) -> bytes:
-    """Parts behind their headers, between lines that stand in none of them."""
+    """Join parts under a boundary that occurs in none of them."""
     boundary = f"={token_hex(12)}="
     line = f"--{boundary}\n".encode()
     head = f'Content-Type: multipart/{kind}; boundary="{boundary}"\n\n'.encode()
@@ -188,5 +189,5 @@ def _from(sender: str) -> str:
 
 @lru_cache(maxsize=256)
 def _encoded(text: str, header: str) -> str:
-    """As a header holds it, folded where it is long (RFC 2047)."""
+    """Encode a header value, folded if it is long (RFC 2047)."""
     return Header(text, None if text.isascii() else "utf-8", header_name=header).encode()

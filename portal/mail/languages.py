@@ -1,4 +1,4 @@
-"""The languages our mails are written in: every phrase of them, in each.
+"""The phrases of our mails, in each language.
 
 Subjects, messages and phrases hold the named fields of `portal.domain.mail.invitation_mail`.
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-# These tell of what somebody else may have done; each ends with `if_not_you`.
+# Mails about changes somebody else may have made; each ends with `if_not_you`.
 WARNINGS = (
     *("new_sign_in", "password_changed", "second_factor_app_added", "second_factor_app_removed"),
     *("second_factor_passkey_added", "second_factor_passkey_removed"),
@@ -17,7 +17,7 @@ WARNINGS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Language:
-    """What the frame of a mail says; `subjects`, `messages` and `buttons` by the kind of mail."""
+    """The phrases of one language; `subjects`, `messages`, `buttons` by kind of mail."""
 
     code: str
     name: str
@@ -47,7 +47,7 @@ class Language:
     stopped: str
 
     def moment(self, value: datetime) -> str:
-        """`21 November 2026, 12:00 UTC`."""
+        """Format a time: `21 November 2026, 12:00 UTC`."""
         utc = value.astimezone(UTC)
         return f"{utc.day} {self.months[utc.month - 1]} {utc:%Y, %H:%M} UTC"
 

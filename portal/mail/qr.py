@@ -1,9 +1,9 @@
-"""The QR code of a link as a PNG, drawn for thousands of mails in a row.
+"""QR codes of links as PNG, fast enough for thousands of mails in a row.
 
-segno takes as long to draw a link as all else that is done for a mail. Yet each bit of a link turns
-the same squares over, whatever the other bits are: error correction is linear, and the mask is
-given (ISO/IEC 18004, 7.5 and 7.8). So segno shows once what each bit turns over, and a picture is
-put together from that.
+segno takes as long to draw a link as everything else a mail needs. But error correction is linear
+and the mask is fixed (ISO/IEC 18004, 7.5 and 7.8), so each bit of a link flips the same squares
+whatever the other bits are. We ask segno once which squares each bit flips, and compose pictures
+from that with XOR.
 """
 
 from functools import lru_cache, reduce
@@ -14,12 +14,12 @@ from zlib import compress, crc32
 import segno
 
 SCALE = 4  # pixels a square
-QUIET = 4  # squares around it (ISO/IEC 18004)
+QUIET = 4  # squares of quiet zone around it (ISO/IEC 18004)
 BITS = [1 << place for place in range(8)]
 
 
 def qr_png(link: str) -> bytes:
-    """Black on white, one bit a pixel (https://www.w3.org/TR/png/)."""
+    """Draw `link` in black on white, one bit a pixel (https://www.w3.org/TR/png/)."""
     content = link.encode()
     version, width = _size(len(content))
     pixels = _drawn(bytes(len(content)), version)
@@ -38,14 +38,14 @@ def qr_png(link: str) -> bytes:
 
 @lru_cache(maxsize=256)
 def _size(length: int) -> tuple[int, int]:
-    """The smallest version that holds so many bytes, and how many pixels wide it is."""
+    """The smallest version that holds `length` bytes, and its width in pixels."""
     code = _code(bytes(length), None)
     return int(code.version), (len(code.matrix) + 2 * QUIET) * SCALE
 
 
 @lru_cache(maxsize=4096)
 def _written(version: int, place: int, byte: int) -> int:
-    """The pixels that are turned over by that byte at that place, however long the link."""
+    """The pixels that this byte flips at that place, for any length of link, as a number."""
     return reduce(xor, (_turned_over(version, place, bit) for bit in BITS if byte & bit), 0)
 
 
@@ -84,7 +84,7 @@ def _pixels(row: bytearray) -> str:
 
 
 def _line(pixels: str) -> bytes:
-    """One row of pixels, without a filter; the last byte is filled up with white."""
+    """One unfiltered row of pixels; the last byte is padded with white."""
     length = -(-len(pixels) // 8)
     return b"\0" + int(pixels.ljust(length * 8, "1"), 2).to_bytes(length, "big")
 

@@ -1,5 +1,8 @@
-"""The connection to the mail server: Flask-Mail's, with patience that ends, a server that must
-prove its name, and time to make the next mail while the server takes this one."""
+"""The connection to the mail server.
+
+It adds to Flask-Mail's a timeout, verified TLS certificates, and time to render the next mail while
+the server takes this one.
+"""
 
 import re
 import ssl
@@ -20,31 +23,31 @@ from typing import Any
 
 from flask_mail import BadHeaderError, Connection, Message, sanitize_address
 
-PATIENCE = 20  # seconds for each answer of the server
+PATIENCE = 20  # seconds for each reply of the server
 
 _DOT_AT_THE_START = re.compile(rb"^\.", re.MULTILINE)
 _sanitized = lru_cache(maxsize=16)(sanitize_address)
 
 
 class ServerAway(Exception):
-    """There is no server that would take our mail."""
+    """No mail server accepts our mail."""
 
 
 def _nothing() -> None:
-    """What there is to do meanwhile, if nothing is."""
+    """The default for `meanwhile`."""
 
 
 class Server(SMTP):
-    """smtplib, but for mails: each is handed over by `hand_over`, and what the server says to it
-    is left to `answer`. It takes longer over that than over all else; there is no need to wait.
+    """smtplib's client, split so that we need not wait: `hand_over` sends a mail, `answer` reads
+    the server's reply to it, which takes longer than everything else.
     """
 
     def hand_over(
         self, sender: str, to: str, content: bytes, meanwhile: Callable[[], None]
     ) -> None:
-        """Hand a mail over (RFC 5321, 3.3); raises what `sendmail` would.
+        """Hand over a mail (RFC 5321, 3.3); raises what `sendmail` would.
 
-        `meanwhile` is called while the server turns to it, and before its content leaves.
+        `meanwhile` is called while the server processes the envelope, before the content is sent.
         """
         self.ehlo_or_helo_if_needed()
         size = f" size={len(content)}" if self.has_extn("size") else ""
@@ -59,7 +62,7 @@ class Server(SMTP):
     def _refusal(
         self, replies: Iterator[tuple[int, bytes]], sender: str, to: str
     ) -> SMTPException | None:
-        """What speaks against it, by the replies to sender, recipient, and that content comes."""
+        """The error of the replies to MAIL, RCPT and DATA, if any."""
         wanted: list[tuple[int, Callable[[int, bytes], SMTPException]]] = [
             (2, lambda code, words: SMTPSenderRefused(code, words, sender)),
             (2, lambda code, words: SMTPRecipientsRefused({to: (code, words)})),
@@ -73,14 +76,14 @@ class Server(SMTP):
                     self.close()
                 if code == 421 or not self._takes_all_at_once:
                     break
-            elif found and kind == 3:  # it waits for content that nobody will get (RFC 2920, 3.1)
+            elif found and kind == 3:  # the server still expects content (RFC 2920, 3.1)
                 self.docmd(".")
         return found
 
     def _replies(
         self, commands: Sequence[str], meanwhile: Callable[[], None]
     ) -> Iterator[tuple[int, bytes]]:
-        """What the server says to each; where it allows that, all are sent first (RFC 2920)."""
+        """Yield the reply to each command; with PIPELINING, all are sent first (RFC 2920)."""
         at_once = commands if self._takes_all_at_once else commands[:1]
         self.send("".join(f"{command}\r\n" for command in at_once))
         meanwhile()
@@ -94,7 +97,7 @@ class Server(SMTP):
         return bool(self.has_extn("pipelining"))
 
     def answer(self) -> None:
-        """What the server says to the mail; raises what `sendmail` would."""
+        """Read the reply to the mail; raises what `sendmail` would."""
         code, words = self.getreply()
         if code == 250:
             return
@@ -104,11 +107,11 @@ class Server(SMTP):
 
 
 class ServerBehindTls(Server, SMTP_SSL):
-    """The same, encrypted from the first byte on."""
+    """The same, encrypted from the first byte."""
 
 
 class SmtpConnection(Connection):
-    """Sends mails one by one: each is handed over by `send`, and settled by `answer`."""
+    """Sends mails one by one: `send` hands one over, `answer` reads the server's reply."""
 
     host: Server | None
 
@@ -133,7 +136,7 @@ class SmtpConnection(Connection):
 
     @property
     def is_open(self) -> bool:
-        """Whether the server still listens, as far as we know."""
+        """Whether the connection is still open, as far as we know."""
         return self.host is not None and self.host.sock is not None
 
     def send(
@@ -142,10 +145,10 @@ class SmtpConnection(Connection):
         envelope_from: str | tuple[str, str] | None = None,
         meanwhile: Callable[[], None] = _nothing,
     ) -> None:
-        """Hand a mail to one recipient over. Raises `BadHeaderError`, `SMTPException`, `OSError`.
+        """Hand over a mail to one recipient; raises `BadHeaderError`, `SMTPException`, `OSError`.
 
-        `meanwhile` is done before its content leaves. Flask-Mail would take both addresses apart
-        and put them together again for each mail.
+        `meanwhile` is called before the content is sent. Flask-Mail would parse and format both
+        addresses again for each mail.
         """
         if message.has_bad_headers():
             raise BadHeaderError
@@ -159,12 +162,12 @@ class SmtpConnection(Connection):
             )
 
     def answer(self) -> None:
-        """What the server says to the mail it was sent; raises an `SMTPException` unless yes."""
+        """Read the server's reply to the mail; raises an `SMTPException` if it was rejected."""
         if self.host is not None:
             self.host.answer()
 
     def __exit__(self, *_: Any) -> None:
-        """Say goodbye; a server that does not answer has still taken what it took."""
+        """Quit; if the server does not reply, the mails it took still count as sent."""
         with suppress(OSError, SMTPException):
             if self.host is not None:
                 self.host.quit()

@@ -1,1 +1,1 @@
-"""What keeps a portal running, beside what it does."""
+"""Operations: the worker, gunicorn's buffering worker, backups, the doctor."""

@@ -1,6 +1,6 @@
-"""Backups of the embedded database: one file, taken while others write, checked before it counts.
+"""Backups of the embedded database: one file, taken while others write and checked before use.
 
-`sqlite3`'s online backup copies one state of the database, whatever is being written meanwhile.
+`sqlite3`'s online backup copies a consistent snapshot, whatever is being written meanwhile.
 https://www.sqlite.org/backup.html
 """
 
@@ -19,9 +19,9 @@ PATIENCE = 20.0  # seconds a copy waits for a writer
 
 
 def write(database: Path, target: Path, *, overwrite: bool = False) -> str:
-    """Back `database` up into the file `target` (mode 0600); return the revision of its tables.
+    """Back `database` up into the file `target` (mode 0600); return the schema revision.
 
-    The file is there whole and checked, or not at all. Raises `BackupRefused`.
+    `target` appears complete and checked, or not at all. Raises `BackupRefused`.
     """
     if target.exists() and not overwrite:
         raise BackupRefused(f"{target} exists already. Choose another name, or add --force.")
@@ -32,23 +32,23 @@ def write(database: Path, target: Path, *, overwrite: bool = False) -> str:
 
 
 def restore(backup: Path, database: Path, *, now: datetime, overwrite: bool = False) -> Path | None:
-    """Put `backup` in the place of `database`; return where the database before it is kept.
+    """Replace `database` by `backup`; return where the previous database is kept.
 
-    Raises `BackupRefused`: also while any process has the database open.
+    Raises `BackupRefused`, also while any process has the database open.
     """
     if database.exists() and not overwrite:
         raise BackupRefused(f"There is a database at {database}. To replace it, add --force.")
     with _aside(database) as copy:
         _copy(backup, copy)
         kept = _set_aside(database, now) if database.exists() else None
-        for journal in ("-wal", "-shm"):  # of a database that is gone: they would be replayed
+        for journal in ("-wal", "-shm"):  # of the replaced database: SQLite would replay them
             database.with_name(database.name + journal).unlink(missing_ok=True)
         _put(copy, database)
     return kept
 
 
 def check(database: Path) -> str:
-    """The revision of the tables of a sound database; raises `BackupRefused` for any other."""
+    """The schema revision of an intact database; raises `BackupRefused` for any other."""
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as it:
             problems = [row[0] for row in it.execute("PRAGMA integrity_check(1)")]
@@ -66,7 +66,7 @@ def check(database: Path) -> str:
 
 
 def _copy(source: Path, target: Path) -> str:
-    """One state of `source`, as a single file without a journal beside it, checked."""
+    """Copy a consistent snapshot of `source` to a single file without a journal, and check it."""
     if not source.is_file():
         raise BackupRefused(f"There is no file {source}.")
     try:
@@ -82,17 +82,17 @@ def _copy(source: Path, target: Path) -> str:
 
 
 def _set_aside(database: Path, now: datetime) -> Path:
-    """Keep what was there under another name, if nobody works with it."""
+    """Move the current database aside, unless it is in use."""
     try:
         with closing(sqlite3.connect(database, timeout=0)) as current:
-            # Leaving the write-ahead log takes the only connection there is, and empties the log.
+            # Leaving WAL mode needs an exclusive connection, and empties the log.
             current.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.OperationalError as error:
         raise BackupRefused(
             f"{database} is in use. Stop the portal and its worker first."
         ) from error
     except sqlite3.DatabaseError:
-        pass  # so damaged that nobody can open it: the reason for restoring
+        pass  # too damaged to open: the reason for restoring
     kept = database.with_name(f"{database.name}.before-{now:%Y%m%dT%H%M%S}")
     database.rename(kept)
     return kept
@@ -100,7 +100,7 @@ def _set_aside(database: Path, now: datetime) -> Path:
 
 @contextmanager
 def _aside(target: Path) -> Iterator[Path]:
-    """A name in the folder of `target` for a file that is not ready yet; gone if it never is."""
+    """A temporary file beside `target`, removed unless it is moved into place."""
     if not target.parent.is_dir():
         raise BackupRefused(f"There is no folder {target.parent}.")
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mode 0600
@@ -112,7 +112,7 @@ def _aside(target: Path) -> Iterator[Path]:
 
 
 def _put(ready: Path, target: Path) -> None:
-    """Give the file its name; after a power cut it has it still, with all that is in it."""
+    """Rename the file into place, with fsync so that it survives a power cut."""
     for path in (ready, target.parent):
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -1,8 +1,8 @@
-"""A client's connection on which gunicorn's threads need not wait for the client.
+"""A client connection that does not make gunicorn's threads wait for the client.
 
-What a thread reads has been received before, and what it writes is sent later where the network
-does not take it at once. Only a body or a response beyond a megabyte makes a thread wait, in one of
-a few places (`WaitingPlaces`).
+A thread reads what has been received already, and what the network does not take at once is
+sent later. Only a body or a response over a megabyte makes a thread wait, in one of a few places
+(`WaitingPlaces`).
 """
 
 import errno
@@ -19,17 +19,17 @@ from werkzeug.exceptions import ClientDisconnected, RequestTimeout
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-PATIENCE = 30.0  # seconds a client may keep us waiting while it sends a body or takes a response;
+PATIENCE = 30.0  # seconds to wait for a client that sends a body or takes a response
 BYTES_PER_SECOND = 1000  # each of these earns a second back, up to PATIENCE
-UNSENT_LIMIT = 1024 * 1024  # bytes of a response that are kept for a client
+UNSENT_LIMIT = 1024 * 1024  # bytes of a response to buffer for a client
 _PIECE = 64 * 1024  # bytes
 
 
 class ClientSocket(socket.socket):
-    """A non-blocking socket with what has arrived and what is still to be sent.
+    """A non-blocking socket with the buffers of received and unsent bytes.
 
-    It belongs either to the poller or to one thread, never to both; only `abort` may come from
-    elsewhere.
+    Either the poller or one thread owns it, never both; only `abort` may be called from another
+    thread.
     """
 
     def __init__(self, accepted: socket.socket, places: "WaitingPlaces") -> None:
@@ -37,36 +37,37 @@ class ClientSocket(socket.socket):
         super().setblocking(False)
         self.received = bytearray()
         self.unsent = bytearray()
-        self.is_whole = True  # there is no more of the request than `received`
-        self.is_overdrawn = False  # gunicorn wanted more than that
+        self.is_whole = True  # `received` holds the rest of the request
+        self.is_overdrawn = False  # gunicorn tried to read more than that
         self.patience = PATIENCE  # seconds
-        self.deadline = 0.0  # while the client is waited for
+        self.deadline = 0.0  # only meaningful while waiting for the client
         self._places = places
 
     def setblocking(self, flag: bool) -> None:
-        """Nothing: gunicorn makes its sockets block for its threads, and this one never does."""
+        """Do nothing: gunicorn makes sockets block for its threads, but this one never does."""
 
     def settimeout(self, value: float | None) -> None:
-        """Nothing: `patience` is the timeout."""
+        """Do nothing: `patience` is the timeout."""
 
     def begin_waiting(self) -> None:
-        """From now on the client is waited for. Time that the portal takes itself never counts."""
+        """Start the clock: only time spent waiting for the client counts, not our own."""
         self.deadline = monotonic() + self.patience
 
     def end_waiting(self) -> None:
-        """The client has done something."""
+        """Stop the clock."""
         self.patience = self.deadline - monotonic()
 
     def earn(self, transferred: int) -> None:
-        """The client took part: that many bytes went over the wire."""
+        """Extend the patience for the bytes transferred."""
         self.patience = min(self.patience + transferred / BYTES_PER_SECOND, PATIENCE)
 
     # --- For the poller ---
 
     def receive(self) -> int:
-        """Take what has arrived; return how many bytes: 0 once the client has hung up.
+        """Buffer what has arrived; return the number of bytes, 0 once the client has hung up.
 
-        Raises `BlockingIOError` where nothing has, and other `OSError`s of a broken connection.
+        Raises `BlockingIOError` if nothing has arrived, and other `OSError`s for a broken
+        connection.
         """
         data = super().recv(_PIECE)
         self.received += data
@@ -86,10 +87,10 @@ class ClientSocket(socket.socket):
     # --- For gunicorn, in a thread ---
 
     def recv(self, bufsize: int, _flags: int = 0) -> bytes:
-        """What has arrived; of a large body also what is still to come.
+        """Return buffered bytes; wait for more of a large body if there are none.
 
-        Raises `RequestTimeout` if that takes too long, and `ClientDisconnected` if it never comes:
-        half a body must not be taken for a whole one.
+        Raises `RequestTimeout` if that takes too long, and `ClientDisconnected` if the client hangs
+        up: an incomplete body must not be taken for a complete one.
         """
         if self.received:
             data = bytes(self.received[:bufsize])
@@ -111,9 +112,9 @@ class ClientSocket(socket.socket):
             return data
 
     def sendall(self, data: "ReadableBuffer", _flags: int = 0) -> None:
-        """Send it, or keep it to be sent; wait for the client only where too much is kept.
+        """Send or buffer `data`; wait for the client only if too much is buffered.
 
-        Raises `ConnectionResetError` if the client does not take its response.
+        Raises `ConnectionResetError` if the client does not read its response.
         """
         self.unsent += data
         self.flush()
@@ -123,7 +124,7 @@ class ClientSocket(socket.socket):
             self.flush()
 
     def _wait_for_client(self, event: int) -> bool:
-        """Whether the client did its part before its time was up."""
+        """Wait for the client; return whether it was ready in time."""
         self.begin_waiting()
         poller = select.poll()
         poller.register(self, event)
@@ -133,16 +134,15 @@ class ClientSocket(socket.socket):
         return bool(ready)
 
     def abort(self) -> None:
-        """End the connection, and the wait of the thread that has it."""
+        """Shut the connection down, which also wakes a thread that waits on it."""
         with suppress(OSError):  # it is gone already
             self.shutdown(socket.SHUT_RDWR)
 
 
 class WaitingPlaces:
-    """Where threads wait for their clients: a few of all threads, so that the others never do.
+    """Limits how many threads wait for clients at a time, so that the others stay free.
 
-    Who comes when all places are taken, takes that of the client which is nearest to its deadline:
-    it has sent, or read, the least for the longest time.
+    When all places are taken, a new client evicts the one nearest to its deadline: the slowest.
     """
 
     def __init__(self, count: int) -> None:
@@ -152,7 +152,7 @@ class WaitingPlaces:
 
     @contextmanager
     def taken_by(self, client: ClientSocket) -> Iterator[None]:
-        """A place while the client is waited for."""
+        """Hold a place while waiting for the client."""
         with self._lock:
             if len(self._taken) >= self._count:
                 slowest = min(self._taken, key=lambda waiting: waiting.deadline)

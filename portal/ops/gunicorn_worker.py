@@ -1,19 +1,19 @@
-"""gunicorn's threaded worker, whose poller waits for clients so that its threads need not.
+"""gunicorn's threaded worker, except that its poller waits for clients, not its threads.
 
 gunicorn gives each new connection to a thread, which then waits for the request, for its body, and
-for the client to take the response: eight clients that do none of it stop two workers with four
-threads. Here the poller (the worker's main thread) receives requests and sends what is left of
-responses for all connections at once; a thread is given a request that is there. A client has
+for the client to take the response: eight clients that do none of it block two workers with four
+threads each. Here the poller (the worker's main thread) receives requests and sends the rest of
+responses for all connections; a thread only gets requests that have arrived. A client has
 
-- 10 seconds for its first byte and 10 for the head, or is answered 408 (RFC 9110, 15.5.9);
-- 30 seconds for the body, renewed by a second for each kilobyte, or is answered 408;
-- as many to take its response, or is cut off;
+- 10 seconds for its first byte and 10 for the head, or gets a 408 (RFC 9110, 15.5.9);
+- 30 seconds for the body, extended by a second for each kilobyte, or gets a 408;
+- the same to take its response, or is cut off;
 - `keepalive` seconds until its next request, and 2 to hang up after its last (RFC 9112, 9.6).
 
-Where connections or memory run out, the one nearest its deadline makes room, idle ones first.
+If connections or memory run out, the connection nearest its deadline is closed, idle ones first.
 Bodies beyond `BODY_LIMIT` are read by threads (see `client_socket`).
 
-It builds on internals of gunicorn that any release may change: `tests/ops` notices when one does.
+This builds on gunicorn internals that any release may change; `tests/ops` would notice.
 """
 
 import errno
@@ -36,14 +36,14 @@ from portal.ops.http_framing import Framing, Progress
 HEAD_PATIENCE = 10.0  # seconds
 LINGER = 2.0  # seconds
 LINGER_LIMIT = 64 * 1024  # bytes
-MEMORY_LIMIT = 32 * 1024 * 1024  # bytes of requests and responses that wait, of a process
+MEMORY_LIMIT = 32 * 1024 * 1024  # bytes of waiting requests and responses, per process
 FILES_FOR_OTHERS = 128  # descriptors: databases, uploads, logs
 _OUT_OF_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def room_for_connections(worker_connections: int) -> int:
-    """How many connections a process may hold: fewer than it may have files open."""
+    """The number of connections a process may hold: below its limit of open files."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return worker_connections
@@ -51,40 +51,40 @@ def room_for_connections(worker_connections: int) -> int:
 
 
 class Connection(TConn):  # type: ignore[misc] # gunicorn ships no types
-    """A connection, and where it is between two requests."""
+    """A connection, and its state between two requests."""
 
     def __init__(self, cfg: Any, sock: ClientSocket, client: Any, server: Any) -> None:
         super().__init__(cfg, sock, client, server)
         self.sock = sock
-        self.data_ready = True  # a thread that is given this has nothing to wait for
+        self.data_ready = True  # a thread that gets this has nothing to wait for
         self.is_kept_alive = True
         self.weight = 0  # bytes, as counted by the worker
         self.drained = 0  # bytes that came after the last response
         self.expect_request()
 
     def expect_request(self) -> None:
-        """Begin to follow the next request."""
-        # As gunicorn bounds it (`Message.__init__`), so that it is gunicorn who refuses.
+        """Prepare for the next request."""
+        # The limit of gunicorn's `Message.__init__`, so that gunicorn itself rejects longer heads.
         fields = self.cfg.limit_request_fields * (self.cfg.limit_request_field_size + 2) + 4
         self.framing = Framing(self.cfg.limit_request_line + fields)
         self.progress = Progress.NOTHING
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody would miss it: no request has begun, or its response is sent."""
+        """Whether it can be closed without loss: no request has begun, or the response is sent."""
         return not self.sock.unsent and (
             not self.is_kept_alive or self.progress is Progress.NOTHING
         )
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
-    """Receives requests and sends responses by its poller, and works in threads."""
+    """Receives requests and sends responses in the poller, and runs the application in threads."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.worker_connections = room_for_connections(self.cfg.worker_connections)
-        self.cfg.set("sendfile", False)  # past ClientSocket.sendall
-        # What each of these waits for, and what is done when it comes.
+        self.cfg.set("sendfile", False)  # sendfile would bypass ClientSocket.sendall
+        # The callback of each connection that waits for an event.
         self.waiting: dict[Connection, Callable[[Connection], None]] = {}
         self.places = WaitingPlaces(max(1, self.cfg.threads // 2))
         self.weight = 0  # bytes
@@ -93,7 +93,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no t
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
-        """Refuse to start with what the poller cannot read."""
+        """Refuse to start with settings the poller does not support."""
         super().check_config(cfg, log)
         if cfg.is_ssl or cfg.protocol != "http" or cfg.proxy_protocol != "off":
             raise RuntimeError("The portal speaks HTTP/1.1; TLS and other protocols are a proxy's.")
@@ -101,7 +101,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no t
     # --- A connection comes, is waited for, and ends ---
 
     def accept(self, listener: Any) -> None:
-        """Begin to receive from a new connection."""
+        """Accept a new connection and begin to receive."""
         try:
             accepted, address = listener.accept()
         except OSError as error:
@@ -122,11 +122,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no t
         self.waiting[conn] = go_on
 
     def _on_ready(self, conn: Connection, _sock: ClientSocket) -> None:
-        if conn in self.waiting:  # nothing that came before it in this round has closed it
+        if conn in self.waiting:  # unless an earlier event of this round has closed it
             self._take(conn)(conn)
 
     def _take(self, conn: Connection) -> Callable[[Connection], None]:
-        """Stop waiting for it; return what was to be done."""
+        """Stop waiting for the connection; return its callback."""
         self.poller.unregister(conn.sock)
         conn.sock.end_waiting()
         return self.waiting.pop(conn)
@@ -159,7 +159,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no t
             self._look(conn)
 
     def _look(self, conn: Connection) -> None:
-        """Hand the request over as soon as it is there."""
+        """Queue the request for a thread once it is complete."""
         sock, before = conn.sock, conn.progress
         conn.progress = conn.framing.look(sock.received)
         if conn.progress in {Progress.ENOUGH, Progress.LARGE}:
@@ -172,17 +172,17 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no t
             sock.patience = PATIENCE if conn.progress is Progress.BODY else HEAD_PATIENCE
         if conn.progress is Progress.BODY and conn.framing.expects_continue:
             conn.framing.expects_continue = False
-            with suppress(OSError):  # broken: it shows when it is read next
+            with suppress(OSError):  # broken: the next read will show it
                 sock.sendall(_CONTINUE)
         self._wait(conn, EVENT_READ, self._receive)
 
     # --- A thread works on it ---
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
-        """Run the application. The client has been told to continue where it wanted to be."""
+        """Run the application. A client that expected 100 Continue has got it already."""
         req._expected_100_continue = False
         if not conn.sock.is_whole:
-            req.force_close()  # the rest of the body is not worth a wait (RFC 9112, 9.6)
+            req.force_close()  # the rest of the body is not worth waiting for (RFC 9112, 9.6)
         return super().handle_request(req, conn)
 
     def finish_request(self, conn: Connection, fs: "Future[Any]") -> None:
@@ -192,7 +192,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no t
         is_kept = not fs.cancelled() and fs.exception() is None and bool(fs.result())
         conn.is_kept_alive = is_kept and is_reusable
         if conn.is_kept_alive:
-            # What gunicorn read ahead belongs to the next request.
+            # Bytes that gunicorn read ahead belong to the next request.
             sock.received[:0] = conn.parser.unreader.take_buffered()
             conn.expect_request()
         else:
@@ -229,7 +229,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no t
         self._drain(conn)
 
     def _drain(self, conn: Connection) -> None:
-        """Read until the client hangs up: a close before that may take the response from it."""
+        """Read until the client hangs up; closing earlier could lose the response."""
         try:
             has_sent = conn.sock.receive()
         except BlockingIOError:
@@ -247,7 +247,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no t
     # --- Time and room run out ---
 
     def murder_pending(self) -> None:
-        """Close whoever is out of time or room. gunicorn calls this after each round of events."""
+        """Close connections that are out of time or room; gunicorn calls this after each round."""
         if self.nr_conns >= self.worker_connections or self.weight > MEMORY_LIMIT:
             self._make_room(self.worker_connections - 1)
         now = monotonic()
@@ -260,7 +260,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no t
             self._time_out(conn)
 
     def _make_room(self, most: int) -> None:
-        """Close idle connections, then the slowest, until at most that many are left and fit."""
+        """Close idle connections, then the slowest, until `most` are left and memory fits."""
         by_urgency = sorted(self.waiting, key=lambda conn: (not conn.is_idle, conn.sock.deadline))
         for conn in by_urgency:
             if self.nr_conns > most or (self.weight > MEMORY_LIMIT and conn.weight):
@@ -268,7 +268,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no t
                 self._close(conn)
 
     def _begin_to_stop(self, now: float) -> None:
-        """A request that has begun has gunicorn's `graceful_timeout`; others only moments."""
+        """Cut the deadlines of idle connections; the others have `graceful_timeout`."""
         self.is_stopping = True
         for conn in self.waiting:
             if conn.is_idle:
@@ -281,6 +281,6 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no t
             return
         conn.is_kept_alive = False
         sentence = "The request took too long to arrive. Please send it again."
-        with suppress(OSError):  # broken: it shows in a moment
+        with suppress(OSError):  # broken: the flush will show it
             util.write_error(conn.sock, 408, "Request Timeout", sentence)
         self._flush(conn)

@@ -1,4 +1,4 @@
-"""What happens once, before the portal serves, on top of what `config` refuses to start with."""
+"""Tasks before the portal serves, besides the checks of `config`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,24 +14,24 @@ from portal.http.logs import log
 
 
 def migrate(app: Flask) -> None:
-    """Bring the tables to the newest revision; ends the process if that fails."""
+    """Migrate the tables to the newest revision; exits the process on failure."""
     with _briefly(app):
         schema.upgrade()
 
 
 def look_around(app: Flask) -> None:
-    """Say it if the database belongs to another secret key."""
+    """Log an error if the database belongs to another secret key."""
     with _briefly(app):
         try:
             if not installation.recognise_key(now=utcnow()):
                 log.error("foreign secret key", sentence=installation.FOREIGN_KEY)
-        except SQLAlchemyError as error:  # away, or not migrated yet: /readyz and the doctor say so
+        except SQLAlchemyError as error:  # down or not migrated: see /readyz and the doctor
             log.warning("database not looked at", error=type(error).__name__)
 
 
 @contextmanager
 def _briefly(app: Flask) -> Iterator[None]:
-    """The app's context; no connection is left open, for processes forked later to share."""
+    """The app's context, leaving no open connection for forked processes to share."""
     with app.app_context():
         try:
             yield

@@ -1,7 +1,7 @@
-"""The worker: goes round by round through what pages have left to it, until it is told to stop.
+"""The worker: runs background tasks round by round until it is told to stop.
 
-A task that kills the worker, or fails, again and again must not keep the others from being done:
-`worker_tasks` counts the tries of each, and `outbox` those of mails.
+A task that keeps failing or killing the worker must not block the others: `worker_tasks` counts the
+attempts of each task, and `outbox` those of mails.
 """
 
 from collections.abc import Callable
@@ -29,18 +29,18 @@ from portal.mail import delivery
 from portal.models import TaskKind
 
 WORKER = Origin(device="worker", address="")
-PAUSE = 2.0  # seconds between rounds in which there was nothing to do
+PAUSE = 2.0  # seconds to wait after a round without work
 
 
 def run(stop: Event, *, once: bool = False) -> None:
-    """Do what is due, again and again; `once`: until there is nothing left to do.
+    """Run due tasks until `stop` is set, or with `once` until none is left.
 
-    Begins when the tables are there, which another process may be making.
+    Waits for the tables first, which another process may be creating.
     """
     while not _finds_its_tables() and not stop.wait(PAUSE):
         log.info("waiting for the database to be migrated")
     while not stop.is_set():
-        if any([_attempt(task) for task in ROUND]):  # noqa: C419 - all of them, whatever one says
+        if any([_attempt(task) for task in ROUND]):  # noqa: C419 - a list, so that all tasks run
             continue
         if once and not outbox.is_waiting_its_turn(now=utcnow()):
             return
@@ -50,14 +50,14 @@ def run(stop: Event, *, once: bool = False) -> None:
 def _finds_its_tables() -> bool:
     try:
         return not schema.is_behind()
-    except SQLAlchemyError:  # the database is away: each task says so
+    except SQLAlchemyError:  # the database is down: each task logs it
         return True
     finally:
         db.session.remove()
 
 
 def issue_batches() -> bool:
-    """Bring each unfinished batch one step forward: a large one keeps no small one waiting."""
+    """Advance each unfinished batch by one step, so that a large one does not delay small ones."""
     steps = [
         counted(Task(TaskKind.BATCH, str(batch)), partial(_advance, batch))
         for batch in batches.unfinished()
@@ -66,7 +66,7 @@ def issue_batches() -> bool:
 
 
 def read_imports() -> bool:
-    """Read the files that were too large to be read while somebody waited."""
+    """Read the files that were too large to read within a request."""
     read = [
         counted(Task(TaskKind.IMPORT, str(batch)), partial(_read, batch))
         for batch in uploads.unread()
@@ -83,7 +83,7 @@ def _advance(batch: UUID) -> bool:
 
 
 def counted(task: Task, work: Callable[[], object]) -> bool:
-    """Do a task whose tries are counted, unless it has to wait or is set aside."""
+    """Run a task whose attempts are counted, unless it has to wait or is set aside."""
     return _attempt(partial(_try, task, work))
 
 
@@ -109,7 +109,7 @@ def _try(task: Task, work: Callable[[], object]) -> bool:
     return done
 
 
-# Kept until the database takes it: a failure that was not written down would count as a death.
+# Kept until the database records it: an unrecorded failure would count as a death.
 _failed: dict[Task, str] = {}
 
 
@@ -121,7 +121,7 @@ def _record_failures() -> None:
 
 
 def _attempt(task: Callable[[], object]) -> bool:
-    """Whatever happens to one task, the next one comes. Whether it did anything."""
+    """Run one task and return whether it did anything; an error does not stop the round."""
     try:
         return bool(task())
     except Exception:
@@ -132,7 +132,7 @@ def _attempt(task: Callable[[], object]) -> bool:
 
 
 def seldom(task: Callable[[], object], *, every: float) -> Callable[[], object]:
-    """The same task, done once in so many seconds and left out of the rounds between."""
+    """The same task, run at most once every `every` seconds."""
     last = float("-inf")
 
     def attempt() -> object:
@@ -146,20 +146,20 @@ def seldom(task: Callable[[], object], *, every: float) -> Callable[[], object]:
 
 
 def link_events() -> bool:
-    """Link what was recorded lately, whether or not anybody reads it."""
+    """Link recent events into the audit chain, whether or not anybody reads it."""
     if chain.is_linked():
         return False
     counted(Task(TaskKind.CHAIN), chain.catch_up)
-    return False  # what goes on meanwhile is worth no round of its own
+    return False  # new events meanwhile need no extra round
 
 
 def queue_reminders() -> bool:
-    """Queue the mails that are due by the calendar."""
+    """Queue the reminders that are due."""
     return counted(Task(TaskKind.REMINDERS), partial(_at_this_moment, reminders.queue_due))
 
 
 def prune() -> bool:
-    """Forget what has run its time; it happens once a day, whoever asks."""
+    """Delete what is past its retention; runs once a day even if several workers call it."""
     return counted(Task(TaskKind.RETENTION), partial(_at_this_moment, retention.prune_daily))
 
 
@@ -167,7 +167,7 @@ def _at_this_moment(verb: Callable[..., object]) -> object:
     return verb(now=utcnow())
 
 
-# What is done in a round; each says whether it did anything. Mails come first.
+# The tasks of a round; each returns whether it did anything. Mails come first.
 ROUND: tuple[Callable[[], object], ...] = (
     delivery.send_due,
     issue_batches,

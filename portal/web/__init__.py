@@ -1,4 +1,4 @@
-"""The pages. A view parses, calls one verb, responds."""
+"""The pages: a view parses, calls one verb, responds."""
 
 from flask import Flask
 
@@ -41,7 +41,7 @@ MODULES = (
 
 
 def init_app(app: Flask) -> None:
-    """Hang in the blueprints, and give the templates the settings."""
+    """Register the blueprints, and make the settings available to templates."""
     for module in MODULES:
         app.register_blueprint(module.blueprint)
     app.context_processor(lambda: {"settings": settings})

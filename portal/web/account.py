@@ -1,4 +1,4 @@
-"""What people see and change of their own account."""
+"""The account pages: profile, sessions, data export, deletion."""
 
 from uuid import UUID
 
@@ -23,7 +23,7 @@ blueprint = Blueprint("account", __name__, url_prefix="/account")
 @blueprint.get("")
 @account_required
 def index() -> str:
-    """All there is about the account, and where to change it."""
+    """Show the account, with links to change it."""
     account, now = current_account(), utcnow()
     return render_template(
         "account/index.html",
@@ -37,7 +37,7 @@ def index() -> str:
 @blueprint.get("/profile")
 @account_required
 def profile() -> str:
-    """The form of the profile, as it is."""
+    """Show the profile form."""
     return render_template("account/profile.html", form=ProfileForm(None, obj=current_account()))
 
 
@@ -63,7 +63,7 @@ def change_profile() -> ResponseReturnValue:
 @blueprint.get("/sessions")
 @account_required
 def where() -> str:
-    """Where the account is signed in."""
+    """List the sessions of the account."""
     account, now = current_account(), utcnow()
     return render_template(
         "account/sessions.html",
@@ -77,7 +77,7 @@ def where() -> str:
 @blueprint.post("/sessions/<uuid:id>/closure")
 @account_required
 def end_session(id: UUID) -> ResponseReturnValue:
-    """Sign out in one place; here, too, if that is the one."""
+    """Sign out one session, which may be this one."""
     ending = sessions.one_of(current_account().id, id, now=utcnow())
     is_here = ending is current_session()
     accounts.sign_out(ending, origin=origin(), now=utcnow())
@@ -91,7 +91,7 @@ def end_session(id: UUID) -> ResponseReturnValue:
 @blueprint.post("/sessions/closure")
 @account_required
 def end_other_sessions() -> ResponseReturnValue:
-    """Sign out everywhere but here."""
+    """Sign out everywhere else."""
     end_tokens = bool(SignOutForm().end_tokens.data)
     ended = accounts.sign_out_elsewhere(
         account_session(), origin=origin(), now=utcnow(), end_tokens=end_tokens
@@ -103,7 +103,7 @@ def end_other_sessions() -> ResponseReturnValue:
 @blueprint.post("/export")
 @account_required
 def export() -> Response:
-    """Everything that is kept about this person, as a file."""
+    """Download all data kept about this person."""
     archive = data_export.archive_of(current_account(), origin=origin(), now=utcnow())
     response = Response(archive, mimetype="application/zip")
     response.headers["Content-Disposition"] = "attachment; filename=my-data.zip"
@@ -113,14 +113,14 @@ def export() -> Response:
 @blueprint.get("/deletion")
 @account_required
 def deletion() -> str:
-    """The question before an account is deleted."""
+    """Ask for confirmation before the account is deleted."""
     return _deletion(DeletionForm(formdata=None))
 
 
 @blueprint.post("/deletion")
 @account_required
 def delete() -> ResponseReturnValue:
-    """Delete the account for good."""
+    """Delete the account permanently."""
     form = DeletionForm()
     if form.validate_on_submit():
         with refusals_on(form):

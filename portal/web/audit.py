@@ -1,4 +1,4 @@
-"""The audit log, for the owner: who did what to what, from where."""
+"""The audit log, for the owner."""
 
 import csv
 import io
@@ -27,14 +27,14 @@ PLACES = {"before", "after"}
 @blueprint.get("")
 @staff_required(Role.OWNER)
 def index() -> str:
-    """The log. The URL holds all of what is shown."""
+    """Show the audit log; the URL holds the complete query."""
     return render_template("audit/index.html", actions=search.actions(), **_trail())
 
 
 @blueprint.get("/events")
 @staff_required(Role.OWNER)
 def events() -> ResponseReturnValue:
-    """The events of the log, for a page that is open already."""
+    """Update the events of an open page."""
     found = _trail()
     response = make_response(render_template("audit/_events.html", **found))
     response.headers["HX-Push-Url"] = url_for("audit.index", **found["view"])
@@ -44,7 +44,7 @@ def events() -> ResponseReturnValue:
 @blueprint.post("/export")
 @staff_required(Role.OWNER)
 def export() -> Response:
-    """The events that are shown, all pages of them, as CSV."""
+    """Export all pages of the shown events as CSV."""
     query = _query(TrailForm(request.form))
     rows = search.export(query, by=current_account(), origin=origin(), now=utcnow())
     response = Response(within_the_request(_csv(rows)), content_type="text/csv; charset=utf-8")
@@ -55,7 +55,7 @@ def export() -> Response:
 def _trail() -> dict[str, Any]:
     form = TrailForm(request.args)
     query = _query(form)
-    # Only our own names go into links: `url_for` has parameters, too.
+    # Only our own names go into links: others could override parameters of `url_for`.
     view = {name: value for name, value in request.args.items() if name in form and value}
     filters = {name: value for name, value in view.items() if name not in PLACES}
     return {"form": form, "page": search.find(query), "view": view, "filters": filters}
@@ -77,7 +77,7 @@ def _query(form: TrailForm) -> Query:
 
 
 def _csv(rows: Iterable[list[str]]) -> Iterator[str]:
-    # Spreadsheets take a file for UTF-8 only if it begins like this.
+    # Spreadsheets recognise UTF-8 only by a byte order mark.
     yield "\N{BYTE ORDER MARK}"
     for row in rows:
         line = io.StringIO()

@@ -22,7 +22,7 @@ blueprint = Blueprint("auth", __name__)
 @blueprint.get("/login")
 @public
 def login() -> ResponseReturnValue:
-    """The form to sign in."""
+    """Show the sign-in form."""
     return render_template("auth/login.html", form=SignInForm(formdata=None))
 
 
@@ -47,7 +47,7 @@ def sign_in() -> ResponseReturnValue:
 @blueprint.get("/register")
 @public
 def registration() -> ResponseReturnValue:
-    """The form to register as staff."""
+    """Show the form for registering as staff."""
     known = {name: request.args.get(name, "") for name in ("code", "proof")}
     form = RegisterForm(formdata=None, **known)
     return render_template("auth/register.html", form=form, mode=accounts.registration())
@@ -56,7 +56,7 @@ def registration() -> ResponseReturnValue:
 @blueprint.post("/register")
 @public
 def register() -> ResponseReturnValue:
-    """Register, and go on signed in."""
+    """Register, and stay signed in."""
     form = RegisterForm()
     if form.validate_on_submit():
         with refusals_on(form):
@@ -80,7 +80,7 @@ def register() -> ResponseReturnValue:
 @blueprint.post("/logout")
 @account_required
 def logout() -> ResponseReturnValue:
-    """End the session at once."""
+    """Sign out."""
     if ending := current_session():
         accounts.sign_out(ending, origin=origin(), now=utcnow())
     session.clear()
@@ -88,7 +88,7 @@ def logout() -> ResponseReturnValue:
 
 
 def _go_on(step: Session | SecondStep) -> ResponseReturnValue:
-    """Enter, or take the second step first; the cookie says that the first one is taken."""
+    """Sign in, or go on to the second step; the cookie records that the password was right."""
     if isinstance(step, Session):
         return enter(step)
     session["second_step"] = step.token
@@ -97,7 +97,7 @@ def _go_on(step: Session | SecondStep) -> ResponseReturnValue:
 
 
 def enter(opened: Session) -> ResponseReturnValue:
-    """Go on in a new session; whatever the cookie held for the old one is gone."""
+    """Continue in a new session, and drop everything else the cookie held."""
     invitee = session.get("invitee")
     session.clear()
     if invitee:

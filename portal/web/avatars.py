@@ -1,4 +1,4 @@
-"""Pictures of people: one's own, changed and removed; anybody's, shown."""
+"""Profile pictures: everybody's shown, one's own changed and removed."""
 
 from flask import Blueprint, Response, flash, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
@@ -17,7 +17,7 @@ blueprint = Blueprint("avatars", __name__)
 @blueprint.get("/avatars/<string(length=64):digest>/<int:size>")
 @public
 def show(digest: str, size: int) -> Response:
-    """A picture, by its content. Programs without a cookie show it too, hence open to all."""
+    """Serve a picture by its digest. Public, since clients without a cookie show it too."""
     response = make_response(avatars.find(digest, size))
     response.content_type = avatars.CONTENT_TYPE
     response.headers["Cache-Control"] = CONTENT_FOR_EVER
@@ -28,7 +28,7 @@ def show(digest: str, size: int) -> Response:
 @blueprint.get("/account/picture")
 @account_required
 def edit() -> str:
-    """One's picture, and the form for another."""
+    """Show one's picture, and the upload form."""
     return render_template("avatars/edit.html", form=PictureForm(formdata=None))
 
 
@@ -36,7 +36,7 @@ def edit() -> str:
 @account_required
 @upload_allowed(LARGEST_UPLOAD)
 def store() -> ResponseReturnValue:
-    """Show another picture from now on."""
+    """Replace one's picture."""
     form = PictureForm()
     if form.validate_on_submit():
         content = form.picture.data.read(avatars.LARGEST_FILE + 1)
@@ -50,7 +50,7 @@ def store() -> ResponseReturnValue:
 @blueprint.post("/account/picture/removal")
 @account_required
 def remove() -> ResponseReturnValue:
-    """Show no picture any more."""
+    """Remove one's picture."""
     avatars.remove(current_account(), origin=origin(), now=utcnow())
     flash("Your picture is gone.")
     return redirect(url_for("avatars.edit"), 303)

@@ -1,4 +1,4 @@
-"""Issue many codes at once, watch it, and see what became of them."""
+"""Batches: issue many codes at once, follow the progress, see the results."""
 
 from typing import Any
 from uuid import UUID
@@ -32,7 +32,7 @@ ROWS = 50
 @blueprint.get("")
 @staff_required(Role.ADMIN)
 def index() -> str:
-    """The batches, newest first."""
+    """List the batches, newest first."""
     form = BatchListForm(request.args)
     if not form.validate():
         raise BadInput("This link to the batches is broken. Start again from the first page.")
@@ -46,14 +46,14 @@ def index() -> str:
 @blueprint.get("/new")
 @staff_required(Role.ADMIN)
 def new() -> str:
-    """The form for a batch."""
+    """Show the form for a batch."""
     return render_template("batches/new.html", form=_batch_form())
 
 
 @blueprint.post("")
 @staff_required(Role.ADMIN)
 def create() -> ResponseReturnValue:
-    """Issue a batch: a few codes at once, many by the worker."""
+    """Issue a batch: small ones at once, large ones by the worker."""
     form = _batch_form()
     if form.validate_on_submit():
         try:
@@ -62,14 +62,14 @@ def create() -> ResponseReturnValue:
             form.refusal = str(refusal)
         else:
             return redirect(url_for("batches.show", id=batch.id), 303)
-    form.key.data = str(new_id())  # nothing was issued under the one that was sent
+    form.key.data = str(new_id())  # nothing was issued under the submitted key
     return render_template("batches/new.html", form=form), 422
 
 
 @blueprint.get("/<uuid:id>")
 @staff_required(Role.ADMIN)
 def show(id: UUID) -> str:
-    """One batch: its progress, then what became of it."""
+    """Show one batch: its progress, later its results."""
     batch = _batch(id)
     reached = funnel.of(batch, now=utcnow())
     mails = outbox.counts(batch=id)
@@ -85,7 +85,7 @@ def show(id: UUID) -> str:
 @blueprint.get("/<uuid:id>/progress")
 @staff_required(Role.ADMIN)
 def progress(id: UUID) -> ResponseReturnValue:
-    """How far it is; once it is there, the whole page is worth seeing again."""
+    """Report the progress; once complete, reload the whole page."""
     batch = _batch(id)
     aside = worker_tasks.is_set_aside(batch)
     response = make_response(
@@ -99,7 +99,7 @@ def progress(id: UUID) -> ResponseReturnValue:
 @blueprint.post("/<uuid:id>/resumption")
 @staff_required(Role.ADMIN)
 def resume(id: UUID) -> ResponseReturnValue:
-    """Let the worker go on with a batch, or an import, that was set aside."""
+    """Let the worker resume a batch or an import that was set aside."""
     batch = _batch(id)
     worker_tasks.resume_batch(batch, by=current_account(), origin=origin(), now=utcnow())
     flash("The worker will try it again.")
@@ -111,7 +111,7 @@ def resume(id: UUID) -> ResponseReturnValue:
 @blueprint.get("/<uuid:id>/rows")
 @staff_required(Role.ADMIN)
 def rows(id: UUID) -> ResponseReturnValue:
-    """Other rows of it, for a page that is open already."""
+    """Update the rows of an open page."""
     response = make_response(render_template("batches/_rows.html", **_rows(_batch(id))))
     response.headers["HX-Push-Url"] = url_for(
         "batches.show", id=id, cursor=request.args.get("cursor")
@@ -122,21 +122,21 @@ def rows(id: UUID) -> ResponseReturnValue:
 @blueprint.get("/<uuid:id>/revocation")
 @staff_required(Role.ADMIN)
 def revocation(id: UUID) -> str:
-    """What revoking would end."""
+    """Ask for confirmation, with the effects of revoking."""
     return render_template("batches/revocation.html", **_revocation(id))
 
 
 @blueprint.get("/<uuid:id>/revocation/fragment")
 @staff_required(Role.ADMIN)
 def revocation_fragment(id: UUID) -> str:
-    """The same, within a page."""
+    """The same as a fragment."""
     return render_template("batches/_revocation.html", **_revocation(id))
 
 
 @blueprint.post("/<uuid:id>/revocation")
 @staff_required(Role.ADMIN)
 def revoke(id: UUID) -> ResponseReturnValue:
-    """Revoke what nobody has redeemed."""
+    """Revoke the unredeemed codes of a batch."""
     revoked = bulk.revoke_unredeemed(
         _batch(id), by=current_account(), origin=origin(), now=utcnow()
     )
@@ -147,21 +147,21 @@ def revoke(id: UUID) -> ResponseReturnValue:
 @blueprint.get("/<uuid:id>/extension")
 @staff_required(Role.ADMIN)
 def extension(id: UUID) -> str:
-    """The form for a new end."""
+    """Show the form for a new expiry."""
     return render_template("batches/extension.html", **_extension(id))
 
 
 @blueprint.get("/<uuid:id>/extension/fragment")
 @staff_required(Role.ADMIN)
 def extension_fragment(id: UUID) -> str:
-    """The same, within a page."""
+    """The same as a fragment."""
     return render_template("batches/_extension.html", **_extension(id))
 
 
 @blueprint.post("/<uuid:id>/extension")
 @staff_required(Role.ADMIN)
 def extend(id: UUID) -> ResponseReturnValue:
-    """Set a new end for all that is not revoked."""
+    """Set a new expiry for all codes that are not revoked."""
     form, now, batch = ExtensionForm(), utcnow(), _batch(id)
     if form.validate_on_submit():
         try:
@@ -178,7 +178,7 @@ def extend(id: UUID) -> ResponseReturnValue:
 @blueprint.post("/<uuid:id>/cards")
 @staff_required(Role.ADMIN)
 def cards(id: UUID) -> str:
-    """Its codes on cards, to be printed and cut; some sheets at a time."""
+    """Show its codes as cards to print and cut, a few sheets per page."""
     batch, form = _batch(id), CardsForm()
     if not form.validate():
         raise BadInput

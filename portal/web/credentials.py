@@ -1,4 +1,4 @@
-"""New passwords and new e-mails, by whoever is signed in; a mailed link needs nobody signed in."""
+"""Changing the password and the e-mail of an account; mailed links need no sign-in."""
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
@@ -20,14 +20,14 @@ blueprint = Blueprint("credentials", __name__, url_prefix="/account")
 @blueprint.get("/password")
 @account_required
 def password() -> str:
-    """The form for a new password."""
+    """Show the form for a new password."""
     return _password_page(PasswordForm(formdata=None))
 
 
 @blueprint.post("/password")
 @account_required
 def change_password() -> ResponseReturnValue:
-    """Set a new password; every other session ends."""
+    """Set a new password, and end all other sessions."""
     form = PasswordForm()
     if form.validate_on_submit():
         with refusals_on(form):
@@ -48,7 +48,7 @@ def change_password() -> ResponseReturnValue:
 @blueprint.get("/email")
 @account_required
 def email() -> str:
-    """The form for a new e-mail."""
+    """Show the form for a new e-mail."""
     return render_template("account/email.html", form=NewEmailForm(formdata=None))
 
 
@@ -75,14 +75,14 @@ def request_email() -> ResponseReturnValue:
 @blueprint.get("/email/confirmation")
 @account_required
 def email_code() -> str:
-    """Where the mailed code is entered."""
+    """Show the form for the mailed code."""
     return render_template("account/email_code.html", form=CodeForm(formdata=None))
 
 
 @blueprint.post("/email/confirmation")
 @account_required
 def confirm_email() -> ResponseReturnValue:
-    """Take the new address by the mailed code."""
+    """Confirm the new address by the mailed code."""
     form = CodeForm()
     if form.validate_on_submit():
         with refusals_on(form):
@@ -97,7 +97,7 @@ def confirm_email() -> ResponseReturnValue:
 @blueprint.get("/email/<token>")
 @public
 def email_link(token: str) -> str:
-    """What a mailed link shows. Programs that look into mails follow links: nothing changes."""
+    """Show the page of a mailed link. It changes nothing, since mail scanners follow links."""
     sent = verification.by_link(token, Purpose.NEW_EMAIL)
     if sent is None:
         raise NotFound
@@ -108,7 +108,7 @@ def email_link(token: str) -> str:
 @blueprint.post("/email/<token>")
 @public
 def confirm_email_by_link(token: str) -> ResponseReturnValue:
-    """Take the new address by the button behind the link."""
+    """Confirm the new address by the button on that page."""
     credentials.confirm_new_email_by_link(token, origin=origin(), now=utcnow())
     flash("Your new e-mail is confirmed. Sign in with it from now on.")
     return redirect(url_for("account.index"), 303)

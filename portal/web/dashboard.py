@@ -1,4 +1,4 @@
-"""What is going on."""
+"""The dashboard."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ EVENTS = 8
 @blueprint.get("/")
 @staff_required()
 def index() -> str:
-    """The dashboard."""
+    """Show the dashboard."""
     return render_template("dashboard/index.html", **_overview())
 
 

@@ -1,4 +1,4 @@
-"""What the doctor says, for the owner."""
+"""The doctor's page, for the owner."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -19,14 +19,14 @@ blueprint = Blueprint("doctor", __name__, url_prefix="/admin/doctor")
 @blueprint.get("")
 @staff_required(Role.OWNER)
 def index() -> str:
-    """Every part of the portal, and how it is."""
+    """Check every part of the portal."""
     return render_template("doctor/index.html", findings=_findings(), tasks=worker_tasks.troubled())
 
 
 @blueprint.post("/test-mail")
 @staff_required(Role.OWNER)
 def send_test_mail() -> ResponseReturnValue:
-    """Send a message to the owner, and show beside the rest how that went."""
+    """Send a test mail to the owner, and show the result with the other checks."""
     sent = doctor.send_test_mail(current_account().email)
     return render_template(
         "doctor/index.html", findings=[sent, *_findings()], tasks=worker_tasks.troubled()
@@ -36,7 +36,7 @@ def send_test_mail() -> ResponseReturnValue:
 @blueprint.post("/<any(reminders,chain,retention):kind>/resumption")
 @staff_required(Role.OWNER)
 def resume_task(kind: str) -> ResponseReturnValue:
-    """Let the worker begin again what was set aside; `batches.resume` does it for a batch."""
+    """Let the worker resume a task that was set aside; batches have `batches.resume`."""
     task = Task(TaskKind(kind))
     worker_tasks.resume(task, by=current_account(), origin=origin(), now=utcnow())
     flash("The worker will try it again.")
@@ -48,7 +48,7 @@ def _findings() -> list[Finding]:
 
 
 def _route() -> Route:
-    # ProxyFix keeps what the server itself saw.
+    # ProxyFix keeps the values that the server itself saw.
     original = request.environ.get("werkzeug.proxy_fix.orig", {})
     peer = original.get("REMOTE_ADDR") or request.environ.get("REMOTE_ADDR", "")
     said = request.headers.get("X-Forwarded-For", "")

@@ -1,4 +1,4 @@
-"""Take invitations out: what the history shows, a batch, or those that are ticked in a list."""
+"""Export invitations: a view of the history, a batch, or a selection."""
 
 from flask import Blueprint, Response, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
@@ -18,7 +18,7 @@ blueprint = Blueprint("exports", __name__, url_prefix="/admin/exports")
 @blueprint.get("/new")
 @staff_required()
 def new() -> str:
-    """What the export of a view, or of a batch, would hold."""
+    """Describe the export of a view or a batch."""
     form = ExportForm(request.args, meta={"csrf": False}, format="csv")
     if not form.batch.validate(form):
         raise BadInput
@@ -28,7 +28,7 @@ def new() -> str:
 @blueprint.post("/question")
 @staff_required()
 def choose() -> str:
-    """The same for those that are ticked. Asked by POST: a hundred ids are too long for a URL."""
+    """The same for a selection; a POST, since a hundred ids are too long for a URL."""
     form = ExportForm()
     if not form.invitation.data:
         raise NothingChosen
@@ -38,7 +38,7 @@ def choose() -> str:
 @blueprint.post("")
 @staff_required()
 def create() -> ResponseReturnValue:
-    """The file, streamed."""
+    """Stream the file."""
     form, now = ExportForm(), utcnow()
     if not form.validate_on_submit():
         return _asked(form, _wanted(form)), 422

@@ -1,4 +1,4 @@
-"""The view of the history that a URL, or a form that carries it along, asks for."""
+"""The history query of a URL, or of a form that carries it along."""
 
 from collections.abc import Mapping
 
@@ -25,7 +25,7 @@ SORTS = {
 
 
 def form_of(values: Mapping[str, str]) -> HistoryForm:
-    """The form of the history, filled in; raises `BadInput`."""
+    """Fill in the history form; raises `BadInput`."""
     form = HistoryForm(MultiDict(DEFAULT_VIEW | dict(values)))
     states = (SelectChoice(status, status.title()) for status in Status)
     form.status.choices = [SelectChoice("", "Any state"), *states]
@@ -37,7 +37,7 @@ def form_of(values: Mapping[str, str]) -> HistoryForm:
 
 
 def query_of(form: HistoryForm) -> Query:
-    """What the form asks for."""
+    """The query of the form."""
     return Query(
         text=(form.q.data or "").strip(),
         statuses=(Status(form.status.data),) if form.status.data else (),
@@ -51,7 +51,7 @@ def query_of(form: HistoryForm) -> Query:
 
 
 def view_of(form: HistoryForm, values: Mapping[str, str]) -> dict[str, str]:
-    """What a link must carry to show the same: only our own names, for `url_for` has parameters."""
+    """Parameters for links to the same view; only our own names, since `url_for` has some too."""
     return {
         name: value
         for name, value in values.items()

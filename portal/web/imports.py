@@ -1,4 +1,4 @@
-"""Bring in recipients: a file or a list, a preview of it, one confirmation."""
+"""Import recipients: upload a file or paste a list, preview it, confirm once."""
 
 from io import BytesIO
 from pathlib import PurePath
@@ -26,13 +26,13 @@ from portal.models import Batch, BatchState, Role
 blueprint = Blueprint("imports", __name__, url_prefix="/admin/imports")
 
 SHOWN = 50
-OTHER_FIELDS = 1024 * 1024  # bytes of a form beside its file
+OTHER_FIELDS = 1024 * 1024  # bytes of a form besides its file
 
 
 @blueprint.get("/new")
 @staff_required(Role.ADMIN)
 def new() -> str:
-    """The form for a file, or pasted addresses."""
+    """Show the form for a file, or pasted addresses."""
     return render_template("imports/new.html", form=_import_form())
 
 
@@ -40,7 +40,7 @@ def new() -> str:
 @staff_required(Role.ADMIN)
 @upload_allowed(uploads.LARGEST_FILE + OTHER_FIELDS)
 def create() -> ResponseReturnValue:
-    """Keep the file, and read it: a small one at once."""
+    """Store the file, and read it: a small one at once, a large one by the worker."""
     form = _import_form()
     if form.validate_on_submit():
         try:
@@ -58,7 +58,7 @@ def create() -> ResponseReturnValue:
 @blueprint.get("/<uuid:id>")
 @staff_required(Role.ADMIN)
 def show(id: UUID) -> ResponseReturnValue:
-    """How far it is read; then what it would do."""
+    """Show the reading progress, later the preview."""
     batch = _batch(id)
     if batch.state not in preview.UNCONFIRMED:
         return redirect(url_for("batches.show", id=id))
@@ -71,7 +71,7 @@ def show(id: UUID) -> ResponseReturnValue:
 @blueprint.get("/<uuid:id>/progress")
 @staff_required(Role.ADMIN)
 def progress(id: UUID) -> ResponseReturnValue:
-    """How far it is read; at its end the whole page is worth seeing again."""
+    """Report the reading progress; once complete, reload the whole page."""
     batch = _batch(id)
     aside = worker_tasks.is_set_aside(batch)
     response = make_response(
@@ -85,7 +85,7 @@ def progress(id: UUID) -> ResponseReturnValue:
 @blueprint.post("/<uuid:id>/confirmation")
 @staff_required(Role.ADMIN)
 def confirm(id: UUID) -> ResponseReturnValue:
-    """Issue what is good: a few at once, many by the worker."""
+    """Issue invitations to the valid rows: a few at once, many by the worker."""
     batch, form, by, now = _batch(id), ConfirmationForm(), current_account(), utcnow()
     if batch.state not in {BatchState.PREVIEW, BatchState.ISSUING, BatchState.ISSUED}:
         raise BadInput("This import cannot be confirmed: it is not read to its end.")
@@ -103,7 +103,7 @@ def confirm(id: UUID) -> ResponseReturnValue:
 @blueprint.post("/<uuid:id>/removal")
 @staff_required(Role.ADMIN)
 def discard(id: UUID) -> ResponseReturnValue:
-    """Forget it."""
+    """Discard the import."""
     preview.discard(_batch(id), by=current_account(), origin=origin(), now=utcnow())
     flash("Discarded. Nobody was invited.")
     return redirect(url_for("batches.index"), 303)
@@ -149,7 +149,7 @@ def _mailing(form: ImportForm) -> Mailing:
 
 
 def _file(form: ImportForm) -> tuple[IO[bytes], str]:
-    """What is to be read, and a name for it."""
+    """The stream to read, and a name for it."""
     if form.file.data:
         return form.file.data.stream, PurePath(form.file.data.filename).stem[:120] or "Import"
     return BytesIO(parsing.listed(form.pasted.data).encode()), "Pasted addresses"

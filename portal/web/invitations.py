@@ -1,4 +1,4 @@
-"""Issue, look through, reveal, revoke and extend invitations."""
+"""Issue, search, reveal, revoke and extend invitations."""
 
 from typing import Any
 from uuid import UUID
@@ -31,20 +31,20 @@ from portal.web.history_query import form_of, query_of, view_of
 
 blueprint = Blueprint("invitations", __name__, url_prefix="/admin/invitations")
 
-ISSUED = "issued"  # in the session: which code this browser issued last
+ISSUED = "issued"  # session key: the code this browser issued last
 
 
 @blueprint.get("")
 @staff_required()
 def index() -> str:
-    """The history. The URL holds all of what is shown."""
+    """Show the history; the URL holds the complete query."""
     return render_template("invitations/index.html", **_history())
 
 
 @blueprint.get("/history")
 @staff_required()
 def table() -> ResponseReturnValue:
-    """The rows of the history, for a page that is open already."""
+    """Update the rows of an open history page."""
     found = _history()
     response = make_response(render_template("invitations/_history.html", **found))
     response.headers["HX-Push-Url"] = url_for("invitations.index", **found["view"])
@@ -54,7 +54,7 @@ def table() -> ResponseReturnValue:
 @blueprint.get("/new")
 @staff_required(Role.ADMIN)
 def new() -> str:
-    """The form to issue a code."""
+    """Show the form for a new code."""
     return render_template("invitations/new.html", form=_issue_form())
 
 
@@ -86,7 +86,7 @@ def issue() -> ResponseReturnValue:
 @blueprint.get("/<uuid:id>/issued")
 @staff_required(Role.ADMIN)
 def issued(id: UUID) -> ResponseReturnValue:
-    """The new code, in the browser that has just issued it; later it has to be asked for."""
+    """Show the new code to the browser that issued it; later it has to be revealed."""
     invitation = invitations.get(id)
     if session.get(ISSUED) != str(id):
         return redirect(url_for("invitations.show", id=id))
@@ -102,7 +102,7 @@ def issued(id: UUID) -> ResponseReturnValue:
 @blueprint.get("/<uuid:id>")
 @staff_required()
 def show(id: UUID) -> str:
-    """One invitation, and all that happened to it."""
+    """Show one invitation and its timeline."""
     invitation = invitations.get(id)
     return render_template(
         "invitations/show.html",
@@ -117,35 +117,35 @@ def show(id: UUID) -> str:
 @blueprint.post("/<uuid:id>/code")
 @staff_required(Role.ADMIN)
 def reveal(id: UUID) -> str:
-    """The code again, as a page."""
+    """Reveal the code, as a page."""
     return render_template("invitations/code.html", **_revealed(id))
 
 
 @blueprint.post("/<uuid:id>/code/fragment")
 @staff_required(Role.ADMIN)
 def reveal_fragment(id: UUID) -> str:
-    """The code again, within a page."""
+    """Reveal the code, as a fragment."""
     return render_template("invitations/_code.html", **_revealed(id))
 
 
 @blueprint.get("/<uuid:id>/revocation")
 @staff_required(Role.ADMIN)
 def revocation(id: UUID) -> str:
-    """What revoking would end."""
+    """Ask for confirmation, with the effects of revoking."""
     return render_template("invitations/revocation.html", **_revocation(id))
 
 
 @blueprint.get("/<uuid:id>/revocation/fragment")
 @staff_required(Role.ADMIN)
 def revocation_fragment(id: UUID) -> str:
-    """The same, within a page."""
+    """The same as a fragment."""
     return render_template("invitations/_revocation.html", **_revocation(id))
 
 
 @blueprint.post("/<uuid:id>/revocation")
 @staff_required(Role.ADMIN)
 def revoke(id: UUID) -> ResponseReturnValue:
-    """Revoke for good."""
+    """Revoke permanently."""
     form = RevocationForm()
     ended = invitations.revoke(
         _to_act_on(id),
@@ -161,21 +161,21 @@ def revoke(id: UUID) -> ResponseReturnValue:
 @blueprint.get("/<uuid:id>/extension")
 @staff_required(Role.ADMIN)
 def extension(id: UUID) -> str:
-    """The form for a new end."""
+    """Show the form for a new expiry."""
     return render_template("invitations/extension.html", **_extension(id))
 
 
 @blueprint.get("/<uuid:id>/extension/fragment")
 @staff_required(Role.ADMIN)
 def extension_fragment(id: UUID) -> str:
-    """The same, within a page."""
+    """The same as a fragment."""
     return render_template("invitations/_extension.html", **_extension(id))
 
 
 @blueprint.post("/<uuid:id>/extension")
 @staff_required(Role.ADMIN)
 def extend(id: UUID) -> ResponseReturnValue:
-    """Set a new end."""
+    """Set a new expiry."""
     form, now = ExtensionForm(), utcnow()
     invitation = _to_act_on(id)
     if form.validate_on_submit():

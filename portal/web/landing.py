@@ -1,4 +1,4 @@
-"""The landing page, where invitees type their code, and the page behind it."""
+"""The landing page, where invitees type their code, and the welcome page behind it."""
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -33,7 +33,7 @@ REFUSALS = (
 @blueprint.get("/")
 @public
 def index() -> ResponseReturnValue:
-    """The field for a code. `?code=` fills it in and validates it; it never redeems."""
+    """Show the form for a code. `?code=` fills it in and validates it, but never redeems."""
     form = RedeemForm(request.args)
     if current_invitee() and not form.code.data:
         return redirect(url_for("landing.welcome"))
@@ -44,7 +44,7 @@ def index() -> ResponseReturnValue:
 @blueprint.post("/validation")
 @public
 def validation() -> str:
-    """The fragment that answers while a code is being typed."""
+    """Validate a code as it is typed; the response is a fragment."""
     form = ValidationForm()
     form.validate_on_submit()
     return render_template("landing/_validation.html", form=form, **_answer(form))
@@ -53,7 +53,7 @@ def validation() -> str:
 @blueprint.post("/")
 @public
 def redeem() -> ResponseReturnValue:
-    """Redeem the code, and let the invitee in."""
+    """Redeem the code, and sign the invitee in."""
     form = RedeemForm()
     refusal: PortalError | None = None
     if form.validate_on_submit():
@@ -77,14 +77,14 @@ def redeem() -> ResponseReturnValue:
 @blueprint.get("/welcome")
 @invitee_required
 def welcome() -> str:
-    """Where a code leads to."""
+    """Show the page that a code leads to."""
     return render_template("landing/welcome.html", admitted=current_invitee())
 
 
 @blueprint.post("/welcome/departure")
 @invitee_required
 def depart() -> ResponseReturnValue:
-    """End the invitee's session."""
+    """Sign the invitee out."""
     if admitted := current_invitee():
         accounts.sign_out(admitted, origin=origin(), now=utcnow())
     session.pop("invitee", None)
@@ -92,7 +92,7 @@ def depart() -> ResponseReturnValue:
 
 
 def _answer(form: RedeemForm | ValidationForm, *, by_link: bool = False) -> dict[str, object]:
-    """What there is to say about a code that is being typed, or that came in a link."""
+    """Template values for a code that is being typed, or that came in a link."""
     code = form.code.data or ""
     if not code.strip():
         return {"offer": None, "refusal": None}
@@ -104,8 +104,8 @@ def _answer(form: RedeemForm | ValidationForm, *, by_link: bool = False) -> dict
     except CodeRefused as refusal:
         return {"offer": None, "refusal": refusal}
     except LockedOut:
-        # The address has looked up too many codes. By a link that is no obstacle: `index` has seen
-        # to it that this code may be redeemed.
+        # This address has looked up too many codes. That does not matter for a link, since `index`
+        # has checked that this device may still redeem.
         if not by_link:
             raise
         return {"offer": None, "refusal": None}
@@ -114,7 +114,7 @@ def _answer(form: RedeemForm | ValidationForm, *, by_link: bool = False) -> dict
 
 
 def _proof(form: RecipientFields) -> Proof:
-    """What shows that a personal invitation is for whoever is here."""
+    """The evidence that a personal invitation is for this visitor."""
     signed_in = current_session()
     return Proof(
         code=form.mailed_code.data or "",

@@ -15,7 +15,7 @@ blueprint = Blueprint("locks", __name__, url_prefix="/admin/locks")
 @blueprint.get("")
 @staff_required(Role.ADMIN)
 def index() -> str:
-    """Who is locked out now."""
+    """List current lockouts."""
     by, now = current_account(), utcnow()
     return render_template(
         "locks/index.html",
@@ -27,7 +27,7 @@ def index() -> str:
 @blueprint.post("/devices/release")
 @staff_required(Role.ADMIN)
 def release_device() -> ResponseReturnValue:
-    """Let a device try again."""
+    """Unlock a device."""
     device = request.form.get("device", "")
     unlock.release_device(device, by=current_account(), origin=origin(), now=utcnow())
     flash("Unlocked. That device can try again at once.")
@@ -37,7 +37,7 @@ def release_device() -> ResponseReturnValue:
 @blueprint.post("/addresses/release")
 @staff_required(Role.ADMIN)
 def release_address() -> ResponseReturnValue:
-    """Let the devices of an address try again."""
+    """Unlock the devices of an address."""
     bucket = request.form.get("bucket", "")
     unlock.release_address(bucket, by=current_account(), origin=origin(), now=utcnow())
     flash(f"Unlocked. Whoever comes from {bucket} can try again at once.")

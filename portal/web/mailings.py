@@ -1,4 +1,4 @@
-"""What staff do about mails: see how one will read, send them again, hold them back."""
+"""Mail actions of staff: preview, resend, retry, pause."""
 
 from typing import Any
 from uuid import UUID
@@ -28,21 +28,21 @@ SOMEBODY = "ana@example.org"
 @blueprint.post("/mails/preview")
 @staff_required(Role.ADMIN)
 def preview() -> str:
-    """How a mail will read, as a page."""
+    """Preview a mail, as a page."""
     return render_template("mailings/preview.html", **_preview())
 
 
 @blueprint.post("/mails/preview/fragment")
 @staff_required(Role.ADMIN)
 def preview_fragment() -> str:
-    """The same, within a form that is being filled in."""
+    """Preview a mail, as a fragment within the form."""
     return render_template("mailings/_preview.html", **_preview())
 
 
 @blueprint.post("/invitations/<uuid:id>/mails")
 @staff_required(Role.ADMIN)
 def resend(id: UUID) -> ResponseReturnValue:
-    """Send the mail of one invitation again."""
+    """Resend the mail of one invitation."""
     by = current_account()
     invitation = invitations.get_within_reach(id, by=by)
     try:
@@ -57,7 +57,7 @@ def resend(id: UUID) -> ResponseReturnValue:
 @blueprint.post("/batches/<uuid:id>/mails")
 @staff_required(Role.ADMIN)
 def resend_batch(id: UUID) -> ResponseReturnValue:
-    """Send the mails of a batch again to those who have not come."""
+    """Resend the mails of a batch to everyone who hasn't redeemed."""
     queued = mailings.resend_batch(_batch(id), by=current_account(), origin=origin(), now=utcnow())
     flash(f"Will be sent again: {queued:,}.")
     return redirect(url_for("batches.show", id=id), 303)
@@ -66,7 +66,7 @@ def resend_batch(id: UUID) -> ResponseReturnValue:
 @blueprint.post("/batches/<uuid:id>/mails/retry")
 @staff_required(Role.ADMIN)
 def retry_batch(id: UUID) -> ResponseReturnValue:
-    """Put the failed mails of a batch back into the queue."""
+    """Requeue the failed mails of a batch."""
     back = mailings.retry_batch(_batch(id), by=current_account(), now=utcnow())
     flash(f"Will be tried again: {back:,}.")
     return redirect(url_for("batches.show", id=id), 303)
@@ -75,7 +75,7 @@ def retry_batch(id: UUID) -> ResponseReturnValue:
 @blueprint.post("/batches/<uuid:id>/mails/pause")
 @staff_required(Role.ADMIN)
 def pause_batch(id: UUID) -> ResponseReturnValue:
-    """Hold the mails of a batch back."""
+    """Pause the mails of a batch."""
     mailings.pause(_batch(id), by=current_account(), origin=origin(), now=utcnow())
     flash("Its mails wait until you let them go on.")
     return redirect(url_for("batches.show", id=id), 303)
@@ -84,7 +84,7 @@ def pause_batch(id: UUID) -> ResponseReturnValue:
 @blueprint.post("/batches/<uuid:id>/mails/resumption")
 @staff_required(Role.ADMIN)
 def resume_batch(id: UUID) -> ResponseReturnValue:
-    """Let the mails of a batch go on."""
+    """Resume the mails of a batch."""
     mailings.resume(_batch(id), by=current_account(), origin=origin(), now=utcnow())
     flash("Its mails go on.")
     return redirect(url_for("batches.show", id=id), 303)

@@ -1,4 +1,4 @@
-"""The outbox, as the owner sees it."""
+"""The outbox, for the owner."""
 
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ SHOWN = 50
 @blueprint.get("")
 @staff_required(Role.OWNER)
 def index() -> str:
-    """The mails, newest first: of one state, of one batch."""
+    """List mails, newest first, filtered by state or batch."""
     return render_template(
         "mails/index.html",
         counts=outbox.counts(),
@@ -36,7 +36,7 @@ def index() -> str:
 @blueprint.get("/<uuid:id>")
 @staff_required(Role.OWNER)
 def show(id: UUID) -> str:
-    """One mail, as it would be sent now, with its code masked."""
+    """Show one mail as it would be sent now, with its code masked."""
     mail = outbox.get(id)
     matter = delivery.matters([mail]).get(id)
     return render_template(
@@ -52,7 +52,7 @@ def show(id: UUID) -> str:
 @blueprint.post("/<uuid:id>/code")
 @staff_required(Role.OWNER)
 def reveal(id: UUID) -> str:
-    """The same with its code. That it was shown stands in the audit log."""
+    """Show the mail with its code, which the audit log records."""
     mail = outbox.get(id)
     matter = resend.show(mail, by=current_account(), origin=origin(), now=utcnow())
     return render_template(
@@ -66,7 +66,7 @@ def reveal(id: UUID) -> str:
 @blueprint.post("/<uuid:id>/retry")
 @staff_required(Role.OWNER)
 def retry(id: UUID) -> ResponseReturnValue:
-    """Put a failed mail back into the queue."""
+    """Requeue a failed mail."""
     resend.retry(outbox.get(id), by=current_account(), now=utcnow())
     flash("It will be sent again.")
     return redirect(url_for("mails.index"), 303)
@@ -75,7 +75,7 @@ def retry(id: UUID) -> ResponseReturnValue:
 @blueprint.post("/retry")
 @staff_required(Role.OWNER)
 def retry_all() -> ResponseReturnValue:
-    """Put every failed mail back into the queue."""
+    """Requeue all failed mails."""
     back = resend.retry_all(by=current_account(), now=utcnow())
     flash(f"Will be tried again: {back:,}.")
     return redirect(url_for("mails.index"), 303)
@@ -84,7 +84,7 @@ def retry_all() -> ResponseReturnValue:
 @blueprint.post("/pause")
 @staff_required(Role.OWNER)
 def pause() -> ResponseReturnValue:
-    """Hold the mails of all batches back."""
+    """Pause the mails of all batches."""
     resend.pause_all(by=current_account(), origin=origin(), now=utcnow())
     flash("Mails of batches wait until you let them go on. Single mails are still sent.")
     return redirect(url_for("mails.index"), 303)
@@ -93,7 +93,7 @@ def pause() -> ResponseReturnValue:
 @blueprint.post("/resumption")
 @staff_required(Role.OWNER)
 def resume() -> ResponseReturnValue:
-    """Let them go on."""
+    """Resume the mails of all batches."""
     resend.resume_all(by=current_account(), origin=origin(), now=utcnow())
     flash("Mails of batches go on.")
     return redirect(url_for("mails.index"), 303)

@@ -1,6 +1,6 @@
 """The pages behind the links that the okami dialect mails: they act on a button, never on GET.
 
-Programs that look for viruses open every link of a mail.
+Virus scanners open every link of a mail.
 """
 
 from contextlib import suppress
@@ -21,14 +21,14 @@ blueprint = Blueprint("okami_pages", __name__, url_prefix="/okami/auth/active")
 @blueprint.get("/<token>")
 @public
 def show(token: str) -> str:
-    """The button that activates."""
+    """Show the button that activates the account."""
     return render_template("okami/activation.html", token=token, form=Form())
 
 
 @blueprint.post("/<token>")
 @public
 def activate(token: str) -> ResponseReturnValue:
-    """Activate the account this link was mailed for."""
+    """Activate the account this link was mailed to."""
     form = Form()
     try:
         registration.activate_by_link(token, origin=origin(), now=utcnow())
@@ -41,14 +41,14 @@ def activate(token: str) -> ResponseReturnValue:
 @blueprint.get("/resend/<token>")
 @public
 def offer(token: str) -> str:
-    """The button that mails a new link."""
+    """Show the button that mails a new link."""
     return render_template("okami/resend.html", token=token, form=Form())
 
 
 @blueprint.post("/resend/<token>")
 @public
 def resend(token: str) -> ResponseReturnValue:
-    """Mail a new link to whom this one was sent; nobody learns whether there is somebody."""
+    """Mail a new link to the recipient of this one; never reveals whether there is an account."""
     with suppress(NotFound):
         registration.resend_by_link(token, now=utcnow())
     return render_template("okami/resent.html")

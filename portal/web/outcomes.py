@@ -1,4 +1,4 @@
-"""How a page goes on when the domain says no."""
+"""How pages respond to domain errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from portal.domain.errors import (
 )
 from portal.forms import Form
 
-# They are about more than the form, and are answered by a page of their own.
+# Errors that concern more than the form, and get a page of their own.
 GREATER = (
     AskedTooOften,
     DecodersBusy,
@@ -31,7 +31,7 @@ GREATER = (
 
 @contextmanager
 def refusals_on(form: Form) -> Iterator[None]:
-    """Let the form say what was refused, so that it can be corrected and sent again."""
+    """Show a domain error on the form, so that the input can be corrected and sent again."""
     try:
         yield
     except GREATER:

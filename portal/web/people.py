@@ -1,4 +1,4 @@
-"""People, for staff: looked for, given a role, kept out, let in again."""
+"""People, for staff: search, roles, deactivation, unlocking."""
 
 from typing import Any
 from uuid import UUID
@@ -25,14 +25,14 @@ blueprint = Blueprint("people", __name__, url_prefix="/admin/people")
 @blueprint.get("")
 @staff_required(Role.ADMIN)
 def index() -> str:
-    """The people there are. The URL holds all of what is shown."""
+    """List people; the URL holds the complete query."""
     return render_template("people/index.html", **_found())
 
 
 @blueprint.get("/table")
 @staff_required(Role.ADMIN)
 def table() -> ResponseReturnValue:
-    """The rows, for a page that is open already."""
+    """Update the rows of an open page."""
     found = _found()
     response = make_response(render_template("people/_table.html", **found))
     response.headers["HX-Push-Url"] = url_for("people.index", **found["view"])
@@ -42,14 +42,14 @@ def table() -> ResponseReturnValue:
 @blueprint.get("/<uuid:id>")
 @staff_required(Role.ADMIN)
 def show(id: UUID) -> str:
-    """One person, where they are signed in, and what was done."""
+    """Show one person, their sessions and their audit events."""
     return _page(id)
 
 
 @blueprint.post("/<uuid:id>/role")
 @staff_required(Role.OWNER)
 def change_role(id: UUID) -> ResponseReturnValue:
-    """Give somebody another role."""
+    """Change a role."""
     form, person = RoleForm(), admin.get(id)
     if form.validate_on_submit():
         role = Role(form.role.data)
@@ -64,7 +64,7 @@ def change_role(id: UUID) -> ResponseReturnValue:
 @blueprint.post("/<uuid:id>/deactivation")
 @staff_required(Role.ADMIN)
 def deactivate(id: UUID) -> ResponseReturnValue:
-    """Keep somebody out from now on."""
+    """Deactivate an account."""
     person = admin.get(id)
     revoked = deletion.deactivate(person, by=current_account(), origin=origin(), now=utcnow())
     flash(
@@ -77,7 +77,7 @@ def deactivate(id: UUID) -> ResponseReturnValue:
 @blueprint.post("/<uuid:id>/activation")
 @staff_required(Role.ADMIN)
 def activate(id: UUID) -> ResponseReturnValue:
-    """Let somebody in again."""
+    """Reactivate an account."""
     person = admin.get(id)
     deletion.reactivate(person, by=current_account(), origin=origin(), now=utcnow())
     flash(f"{person.username} can sign in again.")
@@ -99,7 +99,7 @@ def end_sessions(id: UUID) -> ResponseReturnValue:
 @blueprint.post("/<uuid:id>/unlocking")
 @staff_required(Role.ADMIN)
 def unlock(id: UUID) -> ResponseReturnValue:
-    """Forget the wrong passwords tried for somebody."""
+    """Reset the counter of wrong passwords."""
     person = admin.get(id)
     admin.unlock(person, by=current_account(), origin=origin(), now=utcnow())
     flash(f"{person.username} can try again at once.")
@@ -109,7 +109,7 @@ def unlock(id: UUID) -> ResponseReturnValue:
 @blueprint.post("/<uuid:id>/second-step/removal")
 @staff_required(Role.OWNER)
 def remove_second_step(id: UUID) -> ResponseReturnValue:
-    """Help somebody who lost phone and codes: the password is enough again."""
+    """Disable 2FA for somebody who lost phone and codes: the password is enough again."""
     person = admin.get(id)
     two_factor.remove_all(person, by=current_account(), origin=origin(), now=utcnow())
     flash(f"{person.username} signs in with the password alone now.")
@@ -119,7 +119,7 @@ def remove_second_step(id: UUID) -> ResponseReturnValue:
 @blueprint.post("/second-step")
 @staff_required(Role.OWNER)
 def require_second_step() -> ResponseReturnValue:
-    """Require a second step of all staff, or no more."""
+    """Require 2FA for all staff, or stop requiring it."""
     form = RequirementForm()
     if not form.validate_on_submit():
         raise BadInput

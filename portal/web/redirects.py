@@ -1,12 +1,12 @@
-"""Where a form may send people: pages of the portal, nowhere else."""
+"""Checks of redirect targets: pages of the portal, nothing else."""
 
 from urllib.parse import urlsplit
 
 
 def local_path(target: str | None) -> str | None:
-    """`target` if it is a plain path on this host, else None.
+    """Return `target` if it is a plain path on this host, else None.
 
-    Browsers read a backslash as a slash and drop tabs and newlines: none of them is let through.
+    Browsers read a backslash as a slash, and drop tabs and newlines, so none of these is accepted.
     """
     if not target or not target.startswith("/") or target.startswith("//"):
         return None

@@ -1,4 +1,4 @@
-"""The way out: whoever got a mail of ours can ask for no more of them, without signing in."""
+"""Unsubscribe: recipients can stop our mail without signing in."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ blueprint = Blueprint("refusals", __name__, url_prefix="/no-more-mail")
 @blueprint.get("/<token>")
 @public
 def question(token: str) -> str:
-    """A button. Looking refuses nothing: mail filters follow every link."""
+    """Show the button. GET changes nothing, since mail filters follow every link."""
     return render_template("refusals/question.html", **_shown(unsubscribe.invitation_of(token)))
 
 
@@ -27,9 +27,9 @@ def question(token: str) -> str:
 @csrf.exempt
 @public
 def refuse(token: str) -> ResponseReturnValue:
-    """Write no more. Mail programs send this by themselves (RFC 8058): no cookie, no redirect.
+    """Unsubscribe. Mail clients send this POST by themselves (RFC 8058): no cookie, no redirect.
 
-    The signed link stands for the CSRF token.
+    The signed link takes the place of the CSRF token.
     """
     invitation = unsubscribe.invitation_of(token)
     unsubscribe.refuse(invitation.recipient or "", now=utcnow())

@@ -1,4 +1,4 @@
-"""Asking for an invitation, and the queue in which staff decide."""
+"""Requests for an invitation, and the queue in which staff decide on them."""
 
 from uuid import UUID
 
@@ -22,7 +22,7 @@ SHOWN = 100
 @blueprint.get("/request")
 @public
 def new() -> str:
-    """The form for people without a code."""
+    """Show the form for people without a code."""
     _require_switched_on()
     return render_template("requests/new.html", form=RequestForm(formdata=None))
 
@@ -30,7 +30,7 @@ def new() -> str:
 @blueprint.post("/request")
 @public
 def create() -> ResponseReturnValue:
-    """Ask. The answer never says whether the address is known."""
+    """Store a request. The response never says whether the address is known."""
     _require_switched_on()
     form = RequestForm()
     if not form.validate_on_submit():
@@ -48,7 +48,7 @@ def create() -> ResponseReturnValue:
 @blueprint.get("/request/received")
 @public
 def received() -> str:
-    """What everybody is told who asked."""
+    """Show the confirmation, the same for everybody."""
     _require_switched_on()
     return render_template("requests/received.html")
 
@@ -57,7 +57,7 @@ def received() -> str:
 @blueprint.get("/admin/requests/<any(waiting,approved,declined):state>")
 @staff_required(Role.ADMIN)
 def index(state: str = RequestState.WAITING) -> str:
-    """The requests of one state."""
+    """List the requests in one state."""
     chosen = RequestState(state)
     found = requests.in_state(chosen, count=SHOWN)
     return render_template(
@@ -68,7 +68,7 @@ def index(state: str = RequestState.WAITING) -> str:
 @blueprint.post("/admin/requests/approval")
 @staff_required(Role.ADMIN)
 def approve() -> ResponseReturnValue:
-    """Invite whoever was ticked."""
+    """Approve the selected requests, and invite these people."""
     count = requests.approve(_ticked(), by=current_account(), origin=origin(), now=utcnow())
     flash(f"Invited {count}. Their codes are on the way by e-mail.")
     return redirect(url_for("requests.index"), 303)
@@ -77,7 +77,7 @@ def approve() -> ResponseReturnValue:
 @blueprint.post("/admin/requests/refusal")
 @staff_required(Role.ADMIN)
 def decline() -> ResponseReturnValue:
-    """Decline whoever was ticked. They are not written to."""
+    """Decline the selected requests; no mail is sent."""
     count = requests.decline(_ticked(), by=current_account(), origin=origin(), now=utcnow())
     flash(f"Declined {count}.")
     return redirect(url_for("requests.index"), 303)

@@ -1,4 +1,4 @@
-"""A new password for whoever forgot theirs, by a mailed code."""
+"""Password reset by a mailed code."""
 
 from flask import Blueprint, flash, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
@@ -12,20 +12,20 @@ from portal.web.outcomes import refusals_on
 
 blueprint = Blueprint("resets", __name__)
 
-RESETTING = "resetting"  # in the session: who asked for a code, to fill it in
+RESETTING = "resetting"  # session key: who asked for a code, to fill it in
 
 
 @blueprint.get("/reset")
 @public
 def new() -> str:
-    """Who forgot a password?"""
+    """Show the form that asks for an e-mail or username."""
     return render_template("resets/new.html", form=IdentityForm(formdata=None))
 
 
 @blueprint.post("/reset")
 @public
 def create() -> ResponseReturnValue:
-    """Mail a code. The answer is the same for a name that nobody has."""
+    """Mail a code. The response is the same for unknown names."""
     form = IdentityForm()
     if not form.validate_on_submit():
         return render_template("resets/new.html", form=form), 422
@@ -37,7 +37,7 @@ def create() -> ResponseReturnValue:
 @blueprint.get("/reset/code")
 @public
 def code() -> str:
-    """Where the mailed code and a new password are entered."""
+    """Show the form for the mailed code and a new password."""
     form = ResetForm(formdata=None, identity=session.get(RESETTING, ""))
     return render_template("resets/code.html", form=form)
 
@@ -45,7 +45,7 @@ def code() -> str:
 @blueprint.post("/reset/code")
 @public
 def finish() -> ResponseReturnValue:
-    """Set the new password; every session ends."""
+    """Set the new password, and end all sessions."""
     form = ResetForm()
     if form.validate_on_submit():
         with refusals_on(form):

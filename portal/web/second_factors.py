@@ -1,4 +1,4 @@
-"""How somebody signs in: the app, the passkeys and the recovery codes, all of one's own."""
+"""Sign-in methods of one's own account: app, passkeys, recovery codes."""
 
 from typing import Any
 from uuid import UUID
@@ -20,14 +20,14 @@ blueprint = Blueprint("second_factors", __name__, url_prefix="/account/security"
 @blueprint.get("")
 @fresh_sign_in_required
 def index() -> str:
-    """What there is beside the password, and what can be added."""
+    """List the sign-in methods besides the password, with forms to add more."""
     return render_template("security/index.html", **_shown())
 
 
 @blueprint.post("/app")
 @fresh_sign_in_required
 def begin_app() -> ResponseReturnValue:
-    """Draw a secret for an app."""
+    """Generate a secret for an authenticator app."""
     two_factor.begin_totp(current_account())
     return redirect(url_for("second_factors.app"), 303)
 
@@ -35,14 +35,14 @@ def begin_app() -> ResponseReturnValue:
 @blueprint.get("/app")
 @fresh_sign_in_required
 def app() -> ResponseReturnValue:
-    """The secret as a picture, until a code confirms that an app has it."""
+    """Show the secret as a QR code, until a code confirms that an app has it."""
     return _app_page(CodeForm(formdata=None))
 
 
 @blueprint.post("/app/confirmation")
 @fresh_sign_in_required
 def confirm_app() -> ResponseReturnValue:
-    """Ask for the app's codes from now on."""
+    """Enable the app: its codes are required from now on."""
     form = CodeForm()
     if form.validate_on_submit():
         with refusals_on(form):
@@ -56,7 +56,7 @@ def confirm_app() -> ResponseReturnValue:
 @blueprint.post("/app/removal")
 @fresh_sign_in_required
 def remove_app() -> ResponseReturnValue:
-    """Ask for the app's codes no more."""
+    """Remove the app: its codes are no longer required."""
     two_factor.remove_totp(current_account(), origin=origin(), now=utcnow())
     flash("The app is removed.")
     return redirect(url_for("second_factors.index"), 303)
@@ -65,7 +65,7 @@ def remove_app() -> ResponseReturnValue:
 @blueprint.post("/recovery-codes")
 @fresh_sign_in_required
 def renew_recovery_codes() -> ResponseReturnValue:
-    """Draw new recovery codes. This answer is the only one that ever shows them."""
+    """Generate new recovery codes. Only this response ever shows them."""
     codes = two_factor.renew_recovery_codes(current_account(), origin=origin(), now=utcnow())
     return render_template("security/codes.html", codes=codes), 201
 
@@ -73,7 +73,7 @@ def renew_recovery_codes() -> ResponseReturnValue:
 @blueprint.get("/passkeys/options")
 @fresh_sign_in_required
 def passkey_options() -> ResponseReturnValue:
-    """What the browser needs to make a passkey."""
+    """The options with which the browser creates a passkey."""
     if not passkeys.are_possible():
         raise NotFound
     return passkeys.creation_options(current_account(), origin=origin(), now=utcnow())
@@ -82,7 +82,7 @@ def passkey_options() -> ResponseReturnValue:
 @blueprint.post("/passkeys")
 @fresh_sign_in_required
 def add_passkey() -> ResponseReturnValue:
-    """Keep a passkey that the browser made."""
+    """Add a passkey that the browser created."""
     form = NewPasskeyForm()
     if form.validate_on_submit():
         with refusals_on(form):
@@ -100,14 +100,14 @@ def add_passkey() -> ResponseReturnValue:
 @blueprint.post("/passkeys/<uuid:id>/removal")
 @fresh_sign_in_required
 def remove_passkey(id: UUID) -> ResponseReturnValue:
-    """Let a passkey in no more."""
+    """Remove a passkey."""
     passkeys.remove(id, by=current_account(), origin=origin(), now=utcnow())
     flash("The passkey is removed. You may delete it in your browser or phone, too.")
     return redirect(url_for("second_factors.index"), 303)
 
 
 def _added(words: str, codes: list[str]) -> ResponseReturnValue:
-    """The recovery codes come with the first second factor; after that there is only a word."""
+    """Show the recovery codes with the first second factor; afterwards just confirm."""
     flash(words)
     if codes:
         return render_template("security/codes.html", codes=codes), 201

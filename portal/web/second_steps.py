@@ -1,4 +1,4 @@
-"""The second step of signing in, and signing in by a passkey alone."""
+"""The second sign-in step, and signing in by a passkey alone."""
 
 from flask import Blueprint, render_template, session
 from flask.typing import ResponseReturnValue
@@ -19,14 +19,14 @@ blueprint = Blueprint("second_steps", __name__, url_prefix="/login")
 @blueprint.get("/second-step")
 @public
 def show() -> str:
-    """The form for a code, for whoever has shown the password."""
+    """Show the form for a code, after the password was right."""
     return _page(SecondStepForm(formdata=None))
 
 
 @blueprint.post("/second-step")
 @public
 def take() -> ResponseReturnValue:
-    """Sign in, by a code of the app or a recovery code."""
+    """Sign in with a code of the app or a recovery code."""
     form = SecondStepForm()
     if form.validate_on_submit():
         with refusals_on(form):
@@ -45,7 +45,7 @@ def take() -> ResponseReturnValue:
 @blueprint.get("/passkey/options")
 @public
 def options() -> ResponseReturnValue:
-    """What the browser needs to let somebody choose a passkey."""
+    """The options with which the browser lets people choose a passkey."""
     if not passkeys.are_possible():
         raise NotFound
     return passkeys.request_options(origin=origin(), now=utcnow())
@@ -54,7 +54,7 @@ def options() -> ResponseReturnValue:
 @blueprint.post("/passkey")
 @public
 def sign_in() -> ResponseReturnValue:
-    """Sign in by a passkey."""
+    """Sign in with a passkey."""
     form, retry = PasskeyForm(), SignInForm(formdata=None)
     retry.refusal = "Your browser did not answer."
     if form.validate_on_submit():

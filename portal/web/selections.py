@@ -1,4 +1,4 @@
-"""Do one thing with all invitations that are ticked in a list."""
+"""Bulk actions on the invitations selected in a list."""
 
 from typing import Any
 from uuid import UUID
@@ -23,14 +23,14 @@ blueprint = Blueprint("selections", __name__, url_prefix="/admin/selection")
 @blueprint.post("/revocation/question")
 @staff_required(Role.ADMIN)
 def ask_revocation() -> str:
-    """What revoking would end. Asked by POST: a hundred ids are too long for a URL."""
+    """Ask for confirmation; a POST, since a hundred ids are too long for a URL."""
     return render_template("selections/revocation.html", **_asked(SelectionForm()))
 
 
 @blueprint.post("/revocation")
 @staff_required(Role.ADMIN)
 def revoke() -> ResponseReturnValue:
-    """Revoke them for good."""
+    """Revoke them permanently."""
     ids = _ids(SelectionForm())
     revoked = bulk.revoke(ids, by=current_account(), origin=origin(), now=utcnow())
     flash(f"Revoked: {revoked}. They let nobody in any more.")
@@ -40,7 +40,7 @@ def revoke() -> ResponseReturnValue:
 @blueprint.post("/extension/question")
 @staff_required(Role.ADMIN)
 def ask_extension() -> str:
-    """The form for a new end."""
+    """Show the form for a new expiry."""
     asked = _asked(SelectionForm())
     form = SelectionExtensionForm(formdata=None, days=settings.invitation_days)
     return render_template("selections/extension.html", **asked | {"form": form})
@@ -49,7 +49,7 @@ def ask_extension() -> str:
 @blueprint.post("/extension")
 @staff_required(Role.ADMIN)
 def extend() -> ResponseReturnValue:
-    """Set a new end for those that are not revoked."""
+    """Set a new expiry for those that are not revoked."""
     form, now = SelectionExtensionForm(), utcnow()
     if form.validate_on_submit():
         try:
@@ -66,14 +66,14 @@ def extend() -> ResponseReturnValue:
 @blueprint.post("/mails/question")
 @staff_required(Role.ADMIN)
 def ask_resend() -> str:
-    """Who would get a mail again."""
+    """Ask for confirmation, with the recipients of the mail."""
     return render_template("selections/mails.html", **_asked(SelectionForm()))
 
 
 @blueprint.post("/mails")
 @staff_required(Role.ADMIN)
 def resend() -> ResponseReturnValue:
-    """Mail them again, whoever has not come and may be written to."""
+    """Resend to everyone who hasn't redeemed and may be written to."""
     ids = _ids(SelectionForm())
     queued = mailings.resend_chosen(ids, by=current_account(), origin=origin(), now=utcnow())
     flash(f"Will be sent again: {queued}. Left out: {len(ids) - queued}.")
@@ -83,7 +83,7 @@ def resend() -> ResponseReturnValue:
 @blueprint.post("/cards")
 @staff_required(Role.ADMIN)
 def cards() -> str:
-    """Their codes on cards, to be printed and cut."""
+    """Show their codes as cards to print and cut."""
     ids = _ids(SelectionForm())
     shown = bulk.cards(ids, by=current_account(), origin=origin(), now=utcnow())
     return render_template("selections/cards.html", cards=shown, back=_back())

@@ -1,4 +1,4 @@
-"""Members sign up, and confirm their e-mail by the mailed code or link."""
+"""Sign-up of members, and the confirmation of their e-mail by a mailed code or link."""
 
 from flask import Blueprint, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -17,13 +17,13 @@ from portal.web.outcomes import refusals_on
 
 blueprint = Blueprint("signup", __name__)
 
-CONFIRMING = "confirming"  # in the session: who was sent a code, to fill it in
+CONFIRMING = "confirming"  # session key: who was sent a code, to fill it in
 
 
 @blueprint.get("/signup")
 @public
 def new() -> ResponseReturnValue:
-    """The form to sign up."""
+    """Show the sign-up form."""
     form = SignUpForm(formdata=None, code=request.args.get("code", ""))
     return render_template("signup/new.html", form=form, mode=settings.member_registration)
 
@@ -31,7 +31,7 @@ def new() -> ResponseReturnValue:
 @blueprint.post("/signup")
 @public
 def create() -> ResponseReturnValue:
-    """Sign up. The answer is the same for an e-mail that has an account."""
+    """Sign up. The response is the same if the e-mail has an account already."""
     form = SignUpForm()
     if form.validate_on_submit():
         with refusals_on(form):
@@ -51,7 +51,7 @@ def create() -> ResponseReturnValue:
 @blueprint.get("/activation")
 @public
 def activation() -> str:
-    """Where the mailed code is entered."""
+    """Show the form for the mailed code."""
     form = ActivationForm(formdata=None, identity=session.get(CONFIRMING, ""))
     return render_template("signup/activation.html", form=form, known=session.get(CONFIRMING))
 
@@ -74,7 +74,7 @@ def activate() -> ResponseReturnValue:
 @blueprint.post("/activation/mail")
 @public
 def resend() -> ResponseReturnValue:
-    """Mail the code anew. The answer is the same whoever asks for whom."""
+    """Mail a new code. The response is the same for all addresses."""
     form = IdentityForm()
     if form.validate_on_submit():
         registration.resend(form.identity.data or "", origin=origin(), now=utcnow())
@@ -86,7 +86,7 @@ def resend() -> ResponseReturnValue:
 @blueprint.post("/account/email/proof")
 @account_required
 def prove() -> ResponseReturnValue:
-    """Mail a code to one's own address, for it is not proven yet."""
+    """Mail a code to one's own unconfirmed address."""
     email = current_account().email
     registration.resend(email, origin=origin(), now=utcnow())
     session[CONFIRMING] = email
@@ -96,7 +96,7 @@ def prove() -> ResponseReturnValue:
 @blueprint.get("/activation/<token>")
 @public
 def link(token: str) -> str:
-    """What a mailed link shows. Programs that look into mails follow links: nothing changes."""
+    """Show the page of a mailed link. It changes nothing, since mail scanners follow links."""
     sent = verification.by_link(token, Purpose.ACTIVATION)
     if sent is None:
         raise NotFound
@@ -108,7 +108,7 @@ def link(token: str) -> str:
 @blueprint.post("/activation/<token>")
 @public
 def activate_by_link(token: str) -> ResponseReturnValue:
-    """Confirm an e-mail by the button behind the link."""
+    """Confirm an e-mail by the button on that page."""
     registration.activate_by_link(token, origin=origin(), now=utcnow())
     return _activated()
 
@@ -116,7 +116,7 @@ def activate_by_link(token: str) -> ResponseReturnValue:
 @blueprint.post("/activation/<token>/mail")
 @public
 def resend_by_link(token: str) -> ResponseReturnValue:
-    """Mail a new link in place of one that grew old."""
+    """Mail a new link in place of an expired one."""
     registration.resend_by_link(token, now=utcnow())
     flash("If there is something to confirm, a new mail is on its way.")
     return redirect(url_for("signup.activation"), 303)

@@ -1,4 +1,4 @@
-"""API tokens of one's own: made, shown once, revoked."""
+"""API tokens of one's own account: made, shown once, revoked."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -19,14 +19,14 @@ blueprint = Blueprint("tokens", __name__, url_prefix="/admin/tokens")
 @blueprint.get("")
 @staff_required(Role.ADMIN)
 def index() -> str:
-    """One's tokens, and the form for another."""
+    """List one's tokens, with the form for another."""
     return _page(TokenForm(formdata=None))
 
 
 @blueprint.post("")
 @staff_required(Role.ADMIN, fresh=True)
 def create() -> ResponseReturnValue:
-    """Make a token, after a fresh sign-in. This answer is the only one that ever shows it."""
+    """Make a token, after a fresh sign-in. Only this response ever shows it."""
     form, now = TokenForm(), utcnow()
     if not form.validate_on_submit():
         return _page(form), 422
@@ -44,7 +44,7 @@ def create() -> ResponseReturnValue:
 @blueprint.post("/<uuid:id>/revocation")
 @staff_required(Role.ADMIN)
 def revoke(id: UUID) -> ResponseReturnValue:
-    """End a token at once."""
+    """Revoke a token."""
     api_tokens.revoke_api_token(id, by=current_account(), origin=origin(), now=utcnow())
     flash("Revoked. Programs that use it are refused from now on.")
     return redirect(url_for("tokens.index"), 303)

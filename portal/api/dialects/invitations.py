@@ -1,7 +1,7 @@
-"""The dialect of the former invitation service: `/api/v1`, to the letter of its document.
+"""The dialect of the former invitation service, `/api/v1`, true to its document.
 
-Views parse, call the same verbs as the pages, and answer; how an error is worded is decided in one
-place, `words`. The contract is `contracts/invitations-mechanism.md`.
+Views parse, call the same verbs as the pages, and respond; `words` holds all error messages.
+The contract is `contracts/invitations-mechanism.md`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ blueprint = Blueprint("api", __name__)
 
 LONGEST_KEY = 255
 
-# The wire knows three states.
+# The API knows three states.
 WIRE_STATUS: Mapping[str, str] = {
     Status.ACTIVE.value: "active",
     Status.USED.value: "used",
@@ -223,14 +223,14 @@ def redeem(code: str) -> Response:
 
 
 def answer(error: Exception, status: int) -> Response:
-    """An error in the words of the document."""
+    """Format an error as the document has it."""
     if isinstance(error, PortalError):
         return _error(*words.of_refusal(error, request.endpoint))
     return _error(*words.of_fault(status))
 
 
 def _origin() -> Origin:
-    """The device a client names itself by, if it does."""
+    """The origin, with the device id that the client sends, if any."""
     asked = request
     device = asked.environ.get("HTTP_DEVICEID", "").strip()
     return Origin(
@@ -250,7 +250,7 @@ def _once(options: schemas.Options) -> Once | None:
 
 
 def _own(id: UUID) -> Invitation:
-    """One's own, unless it is beyond one's role by now; somebody else's does not exist."""
+    """An invitation the caller issued and may still manage; raises `NotFound` for any other."""
     by = current_bearer().account
     if invitations.get(id).created_by_id != by.id:
         raise NotFound

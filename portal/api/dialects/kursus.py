@@ -1,4 +1,4 @@
-"""The dialect of the former course service: `/v1/login`, to the letter of its document.
+"""The dialect of the former course service, `/v1/login`, true to its document.
 
 The contract is `contracts/kursus-masak-login.md`.
 """
@@ -72,10 +72,10 @@ def login() -> Response:
 
 
 def answer(error: Exception, status: int) -> Response:
-    """An error in the words of the document."""
+    """Format an error as the document has it."""
     return VOICE.answer(error, status, request.endpoint)
 
 
 def _origin() -> Origin:
-    """The dialect has no device ids."""
+    """The origin; the dialect has no device ids."""
     return Origin("", address=request.remote_addr or "", client=request.user_agent.string)

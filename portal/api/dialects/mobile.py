@@ -1,7 +1,7 @@
-"""The dialect of the former mobile service, to the letter of its document.
+"""The dialect of the former mobile service, true to its document.
 
-Apps show an API token that staff made in the portal, of the scope `sign-in`; an account is on one
-device at a time. The contract is `contracts/mobile-login.md`.
+Apps present an API token that staff made in the portal, with the scope `sign-in`; an account is
+signed in on one device at a time. The contract is `contracts/mobile-login.md`.
 """
 
 from flask import Blueprint, Response, request
@@ -47,7 +47,7 @@ VOICE = Voice(
         errors.AccountDeactivated: INACTIVE,
         errors.EmailUnconfirmed: INACTIVE,
         errors.TooManyFailures: (TOO_MANY, 403),
-        # So that a name which is not there looks like one which was switched off.
+        # Makes an unknown name look like a deactivated one.
         errors.LockedOut: (TOO_MANY, 403),
         errors.SignedInElsewhere: (ELSEWHERE, 403),
     },
@@ -64,7 +64,7 @@ VOICE = Voice(
 
 @blueprint.before_request
 def require_app() -> None:
-    """Answer to the app alone, by the name it gives itself."""
+    """Reject clients other than the app, by the name it sends."""
     if request.headers.get("mobile-app", "").strip() != APP:
         raise NotAllowed
 
@@ -90,12 +90,12 @@ def logout() -> Response:
 
 
 def answer(error: Exception, status: int) -> Response:
-    """An error in the words of the document."""
+    """Format an error as the document has it."""
     return VOICE.answer(error, status, request.endpoint)
 
 
 def _origin() -> Origin:
-    """The device by its own name; else the API token and the program that shows it."""
+    """The device by its own id, or else by the API token and the client that presents it."""
     return _device(f"{current_bearer().token}\n{request.user_agent.string}")
 
 

@@ -1,6 +1,6 @@
-"""The dialect of the former okami service, to the letter of its document.
+"""The dialect of the former okami service, true to its document.
 
-Registration, and signing in by three steps; the pages behind the mailed link are in
+Registration, and sign-in in three steps; the pages behind the mailed link are in
 `portal/web/okami.py`. The contract is `contracts/okami-auth.md`.
 """
 
@@ -32,7 +32,7 @@ CODES = {
     429: "OAUTH-370007-TOO-MANY-REQUESTS",
 }
 FAULT_CODE = "OAUTH-370000-SERVER"
-# What the former service called the place of a refusal.
+# The former service's names for the places of errors.
 PLACES = {
     "okami.register": "ValidateRegistration",
     "okami.step1": "ValidateStep1",
@@ -125,7 +125,7 @@ def step3(token: str) -> Response:
 
 
 def answer(error: Exception, status: int) -> Response:
-    """An error in the words of the document."""
+    """Format an error as the document has it."""
     return VOICE.answer(error, status, request.endpoint)
 
 
@@ -167,5 +167,5 @@ def _envelope(
 
 
 def _origin() -> Origin:
-    """Before the last step the dialect has no device ids."""
+    """The origin; before the last step the dialect has no device ids."""
     return Origin("", address=request.remote_addr or "", client=request.user_agent.string)

@@ -1,4 +1,4 @@
-"""JSON answers, and how a dialect words refusals and faults."""
+"""JSON responses, and the error messages of a dialect."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,27 +10,27 @@ from portal.domain.errors import PortalError
 from portal.http.logs import answered
 
 Json = dict[str, Any]
-# A message and its status; None stands for the error's own sentence.
+# A message and its status; None stands for the error's own message.
 Words = tuple[str | None, int]
 
 
 def reply(body: Json, status: int = 200) -> Response:
-    """This body, which the log is told as well."""
+    """Respond with this body, and pass it to the log."""
     answered(body)
     response: Response = current_app.json.response(body)  # type: ignore[assignment]
-    if status != 200:  # which it has: to set it would spell it anew
+    if status != 200:  # set only if needed, since Werkzeug formats the status anew
         response.status_code = status
     return response
 
 
 @dataclass(frozen=True)
 class Voice:
-    """How one dialect words what goes wrong.
+    """The error messages of one dialect.
 
     `body` puts a message, its status and the view's endpoint into the dialect's envelope. `words`
-    are of refusals, each for its children too; `in_view` are of refusals of one view alone, by its
-    endpoint. `faults` are of HTTP's own errors, by status; `fault` is of everything that is our
-    fault, with the status it always has, if any.
+    maps domain errors, including their subclasses; `in_view` maps those of single views, by
+    endpoint. `faults` maps HTTP errors by status; `fault` covers server errors, with a fixed
+    status, if any.
     """
 
     body: Callable[[str, int, str | None], Json]
@@ -40,21 +40,21 @@ class Voice:
     in_view: Mapping[str, Mapping[type[PortalError], Words]] = field(default_factory=dict)
 
     def of_refusal(self, error: PortalError, endpoint: str | None) -> tuple[str, int]:
-        """The message and the status of a refusal of the view `endpoint`."""
+        """The message and status of a domain error in the view `endpoint`."""
         words = {**self.words, **self.in_view.get(endpoint or "", {})}
         kinds = (kind for kind in type(error).__mro__ if kind in words)
         message, status = words[next(kinds)]
         return message or str(error), status
 
     def of_fault(self, status: int) -> tuple[str, int]:
-        """The message and the status of an error of HTTP, or one of ours."""
+        """The message and status of an HTTP or server error."""
         if status >= 500:
             message, always = self.fault
             return message, always or status
         return self.faults.get(status, self.faults[400])
 
     def answer(self, error: Exception, status: int, endpoint: str | None) -> Response:
-        """An error in this dialect's words."""
+        """Format an error in this dialect."""
         if isinstance(error, PortalError):
             message, status = self.of_refusal(error, endpoint)
         else:

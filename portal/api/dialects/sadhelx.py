@@ -1,7 +1,7 @@
-"""The dialect of the former sadhelx service, to the letter of its document.
+"""The dialect of the former sadhelx service, true to its document.
 
-The contract is `contracts/sadhelx-usermgmt.md`. Where it gives only one name to a field it needs,
-`data` holds more: the refresh token that follows the one used, and the file of a new picture.
+The contract is `contracts/sadhelx-usermgmt.md`. Where it names too few fields, `data` holds
+more: the next refresh token, and the file of a new picture.
 """
 
 import re
@@ -221,12 +221,12 @@ def show_avatar(image_file: str) -> Response:
 
 
 def answer(error: Exception, status: int) -> Response:
-    """An error in the words of the document."""
+    """Format an error as the document has it."""
     return VOICE.answer(error, status, request.endpoint)
 
 
 def _own(identity: str) -> Account:
-    """Nobody changes somebody else's picture."""
+    """The signed-in account; raises unless `identity` names it."""
     account = accounts.find(identity)
     if account is None or account.id != token_session().account_id:
         raise SignInRequired
@@ -251,5 +251,5 @@ def _ok(message: str, data: Json | None = None, *, status: int = 200) -> Respons
 
 
 def _origin() -> Origin:
-    """The dialect has no device ids."""
+    """The origin; the dialect has no device ids."""
     return Origin("", address=request.remote_addr or "", client=request.user_agent.string)

@@ -1,4 +1,4 @@
-"""The JSON that programs send: its shape only. A body that does not fit is `BadInput`."""
+"""JSON schemas of request bodies and queries: shape only. Input that does not fit is `BadInput`."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
@@ -18,14 +18,14 @@ from portal.domain.errors import BadInput
 
 
 def _digits(value: object) -> object:
-    """In a query `5` is a number; `5.0`, `1_000` and ` 5` are none."""
+    """In a query `5` is a number; `5.0`, `1_000` and ` 5` are not."""
     if isinstance(value, str) and not (value.isascii() and value.isdigit()):
         raise ValueError("not a whole number")
     return value
 
 
 def _within_reach(moment: datetime) -> datetime:
-    """Years that neither another time zone nor the database can write are nobody's wish."""
+    """Reject years that overflow in another time zone or in the database."""
     if not 2000 <= moment.year < 3000:
         raise ValueError("out of reach")
     return moment.astimezone(UTC)
@@ -33,7 +33,7 @@ def _within_reach(moment: datetime) -> datetime:
 
 Text = Annotated[str, Field(min_length=1, max_length=254)]
 Password = Annotated[str, Field(min_length=1, max_length=1024)]
-# Line breaks, NUL and other control characters have no place in a label.
+# No line breaks, NUL or other control characters in labels.
 Label = Annotated[str, Field(max_length=120, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 Line = Annotated[str, Field(max_length=100)]
 Moment = Annotated[AwareDatetime, Field(strict=False), AfterValidator(_within_reach)]
@@ -42,7 +42,7 @@ Model = TypeVar("Model", bound="Body")
 
 
 class Body(BaseModel):
-    """A JSON object. Types are not converted, save in a query: a number is not a name."""
+    """A JSON object. Types are converted only in a query: a number is not a name."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -154,7 +154,7 @@ class Redeeming(Body):
 
 
 def body(model: type[Model], *, optional: bool = False) -> Model:
-    """The JSON body as `model`; where it is `optional`, nothing at all will do."""
+    """Parse the JSON body as `model`; if `optional`, an empty body is valid."""
     if optional and not has_body():
         return _fit(model, {})
     if not request.is_json:
@@ -163,13 +163,13 @@ def body(model: type[Model], *, optional: bool = False) -> Model:
 
 
 def has_body() -> bool:
-    """Whether anything was sent in the body."""
-    is_empty = request.content_length == 0  # most say so, and there is nothing to read
+    """Whether the request has a body."""
+    is_empty = request.content_length == 0  # most requests say so, and need no read
     return not is_empty and bool(request.get_data())
 
 
 def query(model: type[Model]) -> Model:
-    """The query string as `model`. A parameter given twice is one too many."""
+    """Parse the query string as `model`; a repeated parameter is an error."""
     given = {}
     for name, values in request.args.lists():
         if len(values) > 1:

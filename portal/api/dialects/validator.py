@@ -1,7 +1,7 @@
-"""Input checked as the former okami service did, and refused in the words of its validator.
+"""Validation as in the former okami service, with the messages of its validator.
 
-They are those of https://github.com/go-playground/validator: of each field the first tag that
-fails, the fields in their order.
+That is https://github.com/go-playground/validator: for each field the first tag that fails, with
+the fields in their order.
 """
 
 import re
@@ -21,7 +21,7 @@ SHORTEST, LONGEST = 8, 20  # characters of a password
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a form by its name in JSON and in Go, and the tags it has to satisfy in turn."""
+    """A form field: its name in JSON and in Go, and the tags it has to satisfy in turn."""
 
     name: str
     title: str
@@ -40,7 +40,7 @@ class Invalid(BadInput):
 
 
 def texts(form: str, *fields: Field) -> dict[str, str]:
-    """The fields of the JSON body by name; what is no text counts as missing. Raises `Invalid`."""
+    """The string fields of the JSON body by name; others count as missing. Raises `Invalid`."""
     sent = request.get_json(silent=True) if request.is_json else None
     found = {field.name: _text(sent, field.name) for field in fields}
     failed = [(field, tag) for field in fields if (tag := _failed(field, found[field.name]))]
@@ -50,7 +50,7 @@ def texts(form: str, *fields: Field) -> dict[str, str]:
 
 
 def message(form: str, field: Field, tag: str) -> str:
-    """How the validator says that a field failed on a tag."""
+    """The validator's message for a field that failed on a tag."""
     place = f"Key: '{form}.{field.title}' Error:"
     return f"{place}Field validation for '{field.title}' failed on the '{tag}' tag"
 
@@ -82,7 +82,7 @@ def _is_email(text: str) -> bool:
 
 
 def _is_mixed(text: str) -> bool:
-    """Whether there is an upper and a lower case letter, a digit, and something else."""
+    """Whether it has an upper and a lower case letter, a digit, and something else."""
     kinds = (str.isupper, str.islower, str.isdigit, _is_special)
     return all(any(map(is_kind, text)) for is_kind in kinds)
 

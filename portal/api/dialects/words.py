@@ -1,16 +1,16 @@
-"""What refusals and faults are called in the dialect of the former invitation service."""
+"""Error messages in the dialect of the former invitation service."""
 
 from portal.clock import utcnow
 from portal.domain import errors
 
 UNKNOWN_CODE = "invalid invitation code, try again!"
-# What a refusal of these views is called, whatever its reason.
+# The message of these views for any domain error.
 REFUSALS = {
     "api.generate": "failed to generate invitation, try again!",
     "api.index": "failed to get invitation, try again!",
     "api.validate": UNKNOWN_CODE,
 }
-# What these refusals are called elsewhere.
+# The messages of these domain errors elsewhere.
 WORDS: dict[type[Exception], str] = {
     errors.SignInRequired: "unauthorized",
     errors.InvalidEmail: "invalid email",
@@ -31,7 +31,7 @@ STATUS: dict[type[Exception], int] = {
     errors.ForeignOrigin: 403,
     errors.KeyReused: 422,
 }
-# Errors of HTTP, by the status a page would have.
+# HTTP errors, by the status a page would have.
 FAULTS = {
     404: ("method not allowed!", 405),
     405: ("method not allowed!", 405),
@@ -44,7 +44,7 @@ CHANCES = "invalid invitation code, you have {left} chances left!"
 
 
 def of_refusal(error: errors.PortalError, endpoint: str | None) -> tuple[str, int]:
-    """The message and the status that answer a refusal of the view `endpoint`."""
+    """The message and status of a domain error in the view `endpoint`."""
     status = STATUS.get(type(error), 400)
     if isinstance(error, errors.LockedOut):
         return LOCKED.format(left=duration(error.seconds_left(utcnow()))), status
@@ -56,14 +56,14 @@ def of_refusal(error: errors.PortalError, endpoint: str | None) -> tuple[str, in
 
 
 def of_fault(status: int) -> tuple[str, int]:
-    """The message and the status that answer an error of HTTP, or one of ours."""
+    """The message and status of an HTTP or server error."""
     if status >= 500:
         return FAULT, status
     return FAULTS.get(status, (WORDS[errors.BadInput], 400))
 
 
 def duration(seconds: int) -> str:
-    """Whole seconds as Go's `time.Duration` writes them: `1h0m0s`, `29m58s`, `45s`."""
+    """Format whole seconds as Go's `time.Duration`: `1h0m0s`, `29m58s`, `45s`."""
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -1,4 +1,4 @@
-"""The reference of the API: for programs as OpenAPI, for people as a page made from the same."""
+"""The API reference: as an OpenAPI document, and as a page generated from it."""
 
 from typing import Any
 
@@ -30,6 +30,6 @@ def page() -> str:
 
 
 def _description() -> dict[str, Any]:
-    from portal.api.openapi import document as openapi  # noqa: PLC0415 - hundreds of examples, which few ask for
+    from portal.api.openapi import document as openapi  # noqa: PLC0415 - large, seldom requested
 
     return openapi.document()

@@ -1,6 +1,6 @@
 """The API described in OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.1.html).
 
-What people write about it is in `reference.py`; summaries are the docstrings of the views, and
+`reference.py` holds the handwritten parts; summaries are the docstrings of the views, and
 problems come from the tables of `words.py`, so that nothing is written twice.
 """
 
@@ -73,7 +73,7 @@ SECURITY: dict[str, Json] = {
         "description": "METRICS_TOKEN; where there is none, only the machine itself may ask.",
     },
 }
-# What any operation may end in.
+# Possible responses of every operation.
 EVERYWHERE = {429: "Too many requests.", 500: "A fault of ours.", 503: "The database is away."}
 OPERATIONS = (
     *reference.OPERATIONS,
@@ -87,7 +87,7 @@ NO_DEVICE = "The header deviceId is missing or empty."
 
 
 def document() -> Json:
-    """The whole description."""
+    """The complete document."""
     paths: Json = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
@@ -135,7 +135,7 @@ def _places(path: str) -> list[Json]:
 
 
 def _query(model: type[BaseModel] | None) -> Iterator[Json]:
-    """The fields of a model as parameters of a query, in which there is no null."""
+    """The fields of a model as query parameters, which cannot be null."""
     fields: Json = model.model_json_schema()["properties"] if model else {}
     for name, field in fields.items():
         schema = {key: field[key] for key in field.keys() - {"anyOf", "title"}}
@@ -174,7 +174,7 @@ def _responses(operation: Operation) -> Json:
 
 
 def _anyway(dialect: Dialect, status: int) -> tuple[str, Json]:
-    """What any operation may be answered: said once for the dialect that most of them speak."""
+    """A response that any operation may have; shared by reference in the most common dialect."""
     if dialect is INVITATIONS:
         return str(status), {"$ref": f"#/components/responses/{status}"}
     return str(dialect.voice.of_fault(status)[1]), _everywhere(dialect, status)
@@ -195,7 +195,7 @@ def _everywhere(dialect: Dialect, status: int) -> Json:
 
 
 def _endings(operation: Operation) -> Iterator[tuple[str, int, str]]:
-    """Message, status and meaning of each refusal of an operation."""
+    """Message, status and meaning of each domain error of an operation."""
     voice = operation.dialect.voice
     for make in operation.refusals:
         error = make()
@@ -213,7 +213,7 @@ def _meaning(error: PortalError) -> str:
 
 
 def _problems() -> list[Json]:
-    """Every message of a dialect once: its status, its meaning, and the operations it answers."""
+    """Every message of a dialect once: its status, meaning and operations."""
     found: dict[tuple[str, int, str], Json] = {}
     for operation in OPERATIONS:
         name = operation.dialect.name
@@ -230,7 +230,7 @@ def _problems() -> list[Json]:
 
 
 def _problem(message: str, status: int, meaning: str, dialect: str) -> Json:
-    """`pattern` is what a program may match: numbers in a message vary."""
+    """One message; clients may match `pattern`, in which numbers vary."""
     pattern = re.escape(message)
     for template, varying in ((words.LOCKED, r"(\d+h)?(\d+m)?\d+s"), (words.CHANCES, r"\d+")):
         known = re.escape(template).replace(re.escape("{left}"), varying)

@@ -1,4 +1,4 @@
-"""What the description of the API is made of: operations, each in the words of its dialect."""
+"""The building blocks of the API description: operations and dialects."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,25 +9,25 @@ from portal.api.openapi.responses import TEXT, Schema, record
 from portal.domain.errors import PortalError
 from portal.models import Scope
 
-BY_THEMSELVES = ("api", "docs", "health", "keys")  # blueprints whose views need no surname
+BY_THEMSELVES = ("api", "docs", "health", "keys")  # blueprints whose view names need no prefix
 
 
 class Speaks(Protocol):
-    """How a dialect words what goes wrong: a message and a status, and the body around them."""
+    """The error messages of a dialect, with their statuses and envelope."""
 
     def of_refusal(self, error: PortalError, endpoint: str | None) -> tuple[str, int]:
-        """The words for a refusal."""
+        """The message and status of a domain error."""
 
     def of_fault(self, status: int) -> tuple[str, int]:
-        """The words for an error of HTTP, or one of ours."""
+        """The message and status of an HTTP or server error."""
 
     @property
     def body(self) -> Callable[[str, int, str | None], dict[str, Any]]:
-        """The envelope."""
+        """The function that builds the envelope."""
 
 
 class Invitations:
-    """The dialect of the invitation service, whose words stand in `words`."""
+    """The dialect of the invitation service, whose messages are in `words`."""
 
     of_refusal = staticmethod(words.of_refusal)
     of_fault = staticmethod(words.of_fault)
@@ -40,7 +40,7 @@ class Invitations:
 
 @dataclass(frozen=True)
 class Dialect:
-    """A dialect by its name, and its envelope of a problem, by name in the description."""
+    """A dialect: its name, its error messages, and the name and schema of its problems."""
 
     name: str
     voice: Speaks
@@ -57,9 +57,8 @@ INVITATIONS = Dialect(
 class Operation:
     """One method of one path.
 
-    `answers` maps a status to the media type, the schema and an example of its body; `refusals`
-    makes an example of each error it may end in. A path that means the same as another is its
-    `alias`.
+    `answers` maps a status to the media type, schema and example of its body; `refusals` creates an
+    example of each error it may raise. A path that means the same as another has an `alias`.
     """
 
     method: str
@@ -82,14 +81,14 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """The view's name; the document's GET of what is a POST is told apart."""
+        """The view's name, with a suffix for a GET that the document has in place of a POST."""
         blueprint, _, view = self.endpoint.partition(".")
         name = view if blueprint in BY_THEMSELVES else f"{blueprint}_{view}"
         return name + self.alias + ("_by_get" if self.is_old_fashioned else "")
 
     @property
     def is_old_fashioned(self) -> bool:
-        """Whether this changes something by GET, as the document has it."""
+        """Whether it changes something by GET, as the document has it."""
         return (self.method, self.scope) == ("get", Scope.ISSUE)
 
     @property

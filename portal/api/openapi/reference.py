@@ -1,4 +1,4 @@
-"""What the API offers, operation by operation: the part of its reference that people write."""
+"""The handwritten part of the API reference, operation by operation."""
 
 from datetime import timedelta
 from typing import Any
@@ -75,7 +75,7 @@ PLACES: dict[str, Schema] = {
 
 
 def locked() -> PortalError:
-    """A lock that has just begun."""
+    """A lockout that has just begun."""
     return errors.LockedOut(utcnow() + timedelta(minutes=30))
 
 
@@ -85,12 +85,12 @@ def wrong_code() -> PortalError:
 
 
 def weak() -> PortalError:
-    """One of the reasons to refuse a password."""
+    """An example of a weak password."""
     return errors.WeakPassword("This password is among the most common ones. Choose another.")
 
 
 def beyond_scope() -> PortalError:
-    """A token of a smaller scope."""
+    """A token with too small a scope."""
     return errors.NotAllowed("This token may not do that.")
 
 

@@ -1,4 +1,4 @@
-"""What the dialects kursus, mobile and okami offer, operation by operation."""
+"""The reference of the dialects kursus, mobile and okami, operation by operation."""
 
 from typing import Annotated, Any
 
@@ -63,7 +63,7 @@ class OkamiCredentials(schemas.Body):
 
 
 def header(name: str, description: str, example: str) -> Schema:
-    """A header that has to be sent."""
+    """A required header."""
     return {
         "name": name,
         "in": "header",
@@ -75,12 +75,12 @@ def header(name: str, description: str, example: str) -> Schema:
 
 
 def optional(parameter: Schema) -> Schema:
-    """The same header, if one likes."""
+    """The same header, as optional."""
     return parameter | {"required": False}
 
 
 def failed(form: str, field: validator.Field, tag: str) -> errors.PortalError:
-    """A field that does not fit."""
+    """A field that does not validate."""
     return validator.Invalid(validator.message(form, field, tag))
 
 

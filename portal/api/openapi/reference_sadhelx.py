@@ -1,4 +1,4 @@
-"""What the dialect sadhelx offers, operation by operation."""
+"""The reference of the dialect sadhelx, operation by operation."""
 
 from typing import Annotated, Any
 
@@ -47,7 +47,7 @@ def _sadhelx(method: str, path: str, view: str, **about: Any) -> Operation:
 
 
 def _both(method: str, paths: tuple[str, str], view: str, **about: Any) -> tuple[Operation, ...]:
-    """An operation that the document calls by two names."""
+    """An operation that the document lists under two paths."""
     first, second = paths
     return (
         _sadhelx(method, first, view, **about),

@@ -1,4 +1,4 @@
-"""What the API answers: schemas and examples, most of them the document's own."""
+"""Schemas and examples of API responses, most of them the document's own."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def record(**properties: Schema) -> Schema:
 
 
 def rows_of(schema: Schema) -> Schema:
-    """An array."""
+    """An array of `schema`."""
     return {"type": "array", "items": schema}
 
 

@@ -1,4 +1,4 @@
-"""The doctor: looks the portal over, and says of each part how it is and what to do about it."""
+"""The doctor: checks each part of the portal, and advises what to do about it."""
 
 from portal.ops.doctor.checks import examine
 from portal.ops.doctor.findings import Finding, Level

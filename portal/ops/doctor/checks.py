@@ -1,4 +1,4 @@
-"""What the doctor looks at, whoever asks."""
+"""The doctor's checks, for the page and the command alike."""
 
 import shutil
 import stat
@@ -25,13 +25,13 @@ PRUNED_EVERY = timedelta(days=2)
 OLD_KEY = timedelta(days=730)
 CLOCKS_APART = timedelta(seconds=5)
 MEGABYTE = 1024 * 1024
-CONNECTIONS, FEW_CONNECTIONS = 1000, 500  # of a web process; gunicorn's default is the most
+CONNECTIONS, FEW_CONNECTIONS = 1000, 500  # of a web process; gunicorn's default is the maximum
 SCARCE, TIGHT = 200 * MEGABYTE, 1024 * MEGABYTE
 TRY_THE_WORKER = 'Keep "flask --app wsgi outbox run" running beside the server.'
 
 
 def examine(*, now: datetime) -> list[Finding]:
-    """Every part in turn. Without a database, only what can be told without one."""
+    """Check every part; without a database, only what needs none."""
     findings = [_address(), _connections(), _counters()]
     try:
         findings += [_database(), _migrations()]
@@ -63,7 +63,7 @@ def _address() -> Finding:
 
 
 def _connections() -> Finding:
-    """How much room there is for clients that do nothing (case 84)."""
+    """The room left for idle clients (case 84)."""
     part = "Slow clients"
     room = room_for_connections(CONNECTIONS)
     if room < FEW_CONNECTIONS:
@@ -85,7 +85,7 @@ def _counters() -> Finding:
     part = "Shared counters"
     url = settings.redis_url.get_secret_value()
     if url:
-        from redis import Redis, RedisError  # noqa: PLC0415 - long to load
+        from redis import Redis, RedisError  # noqa: PLC0415 - slow to load
 
         try:
             with Redis.from_url(
@@ -240,7 +240,7 @@ _LOOKS_AT_ROWS: list[Callable[[datetime], Finding]] = [
 
 
 def _file() -> Path | None:
-    """The file of the database; None on Postgres."""
+    """The database file; None on Postgres."""
     url = db.engine.url
     return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
 

@@ -1,11 +1,11 @@
-"""How the doctor speaks."""
+"""The doctor's findings."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How a part of the portal is."""
+    """The condition of a part of the portal."""
 
     GOOD = "good"
     WARN = "warn"
@@ -14,7 +14,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One part looked at: how it is, in a sentence; and unless it is good, what to do."""
+    """One checked part: its condition in a sentence and, unless it is good, advice."""
 
     part: str
     level: Level
@@ -23,15 +23,15 @@ class Finding:
 
 
 def good(part: str, sentence: str) -> Finding:
-    """Nothing to do."""
+    """A finding with nothing to do."""
     return Finding(part, Level.GOOD, sentence)
 
 
 def warn(part: str, sentence: str, advice: str) -> Finding:
-    """It works, and could be better."""
+    """A finding that works, but could be better."""
     return Finding(part, Level.WARN, sentence, advice)
 
 
 def bad(part: str, sentence: str, advice: str) -> Finding:
-    """Something is wrong."""
+    """A finding that something is wrong."""
     return Finding(part, Level.BAD, sentence, advice)

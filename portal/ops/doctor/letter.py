@@ -1,4 +1,4 @@
-"""A test message, sent at once: what the mail server says is the whole point of it."""
+"""A test mail, sent immediately to learn the mail server's reply."""
 
 import smtplib
 from email.message import EmailMessage
@@ -15,7 +15,7 @@ PATIENCE = 10.0  # seconds
 
 
 def send_test_mail(to: str) -> Finding:
-    """Send a message to `to`, past the outbox, and say how it went."""
+    """Send a message to `to`, bypassing the outbox, and report the result."""
     if not settings.mail_url.get_secret_value():
         return warn(PART, "There is no mail server to try.", "Set MAIL_URL.")
     try:
@@ -51,7 +51,7 @@ def _message(to: str, sender: str) -> EmailMessage:
 
 
 def _words(error: Exception) -> str:
-    """What the server said, where it said something."""
+    """The server's reply, or else the error."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         code, said = next(iter(error.recipients.values()))
         return f"{code} {_text(said)}"

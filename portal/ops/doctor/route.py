@@ -1,4 +1,4 @@
-"""Where a request seems to come from, and whether TRUSTED_PROXIES is what it should be."""
+"""The route of a request, and whether TRUSTED_PROXIES fits it."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -10,10 +10,10 @@ PART = "Client address"
 
 @dataclass(frozen=True)
 class Route:
-    """How a request came: who opened the connection, what X-Forwarded-For said, whom we believe.
+    """The route of a request: its peer, its X-Forwarded-For, and the address we settled on.
 
-    `forwarded` holds an address for every proxy the request passed, as long as its sender did not
-    make some up: so it is asked of a request of the owner.
+    `forwarded` holds an address for every proxy the request passed, unless its sender forged some;
+    so only a request of the owner is checked.
     """
 
     peer: str
@@ -23,7 +23,7 @@ class Route:
 
 
 def client_address(route: Route) -> Finding:
-    """Whether lockouts and floods are counted against people, or against a proxy (case 66)."""
+    """Check whether lockouts and rate limits count people, and not a proxy (case 66)."""
     passed = len(route.forwarded)
     if passed < route.trusted:
         return bad(
@@ -60,7 +60,7 @@ def _listed(route: Route) -> str:
 
 
 def _is_ours(address: str) -> bool:
-    """Whether this is an address of a private network, where proxies live and people do not."""
+    """Whether this is a private address, as proxies have and people do not."""
     try:
         return ip_address(address).is_private
     except ValueError:
