@@ -118,7 +118,7 @@ def test_with_nothing_set_the_portal_runs_on_its_own_file(load) -> None:
 
     assert settings.embedded
     assert settings.sqlalchemy_url == f"sqlite:///{config.INSTANCE}/portal.db"
-    assert settings.limiter_url == "process://"
+    assert settings.limiter_url == "memory://"
     assert settings.base_url == "http://127.0.0.1:8000"
     assert not settings.https
     assert settings.lockout_attempts == 3
