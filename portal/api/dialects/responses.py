@@ -10,8 +10,8 @@ from portal.domain.errors import PortalError
 from portal.http.logs import answered
 
 Json = dict[str, Any]
-# A message and its status; None stands for the error's own sentence.
-Words = tuple[str | None, int]
+# A message and its status. A function words the error itself; None stands for its own sentence.
+Words = tuple[str | Callable[[Any], str] | None, int]
 
 
 def reply(body: Json, status: int = 200) -> Response:
@@ -28,7 +28,7 @@ class Voice:
     """How one dialect words what goes wrong.
 
     `body` puts a message, its status and the view's endpoint into the dialect's envelope. `words`
-    are of refusals, each for its children too; `in_view` are of refusals of one view alone, by its
+    are of refusals, each for its children too; `in_view` come before them in one view alone, by its
     endpoint. `faults` are of HTTP's own errors, by status; `fault` is of everything that is our
     fault, with the status it always has, if any.
     """
@@ -41,10 +41,11 @@ class Voice:
 
     def of_refusal(self, error: PortalError, endpoint: str | None) -> tuple[str, int]:
         """The message and the status of a refusal of the view `endpoint`."""
-        words = {**self.words, **self.in_view.get(endpoint or "", {})}
-        kinds = (kind for kind in type(error).__mro__ if kind in words)
-        message, status = words[next(kinds)]
-        return message or str(error), status
+        tables = (self.in_view.get(endpoint or "", {}), self.words)
+        kinds = type(error).__mro__
+        found = (table[kind] for table in tables for kind in kinds if kind in table)
+        message, status = next(found)
+        return message(error) if callable(message) else message or str(error), status
 
     def of_fault(self, status: int) -> tuple[str, int]:
         """The message and the status of an error of HTTP, or one of ours."""

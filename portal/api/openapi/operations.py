@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from portal.api.dialects import schemas, words
+from portal.api.dialects import invitations, schemas
+from portal.api.dialects.responses import Voice
 from portal.api.openapi.responses import TEXT, Schema, record
 from portal.domain.errors import PortalError
 from portal.models import Scope
@@ -12,44 +13,18 @@ from portal.models import Scope
 BY_THEMSELVES = ("api", "docs", "health", "keys")  # blueprints whose views need no surname
 
 
-class Speaks(Protocol):
-    """How a dialect words what goes wrong: a message and a status, and the body around them."""
-
-    def of_refusal(self, error: PortalError, endpoint: str | None) -> tuple[str, int]:
-        """The words for a refusal."""
-
-    def of_fault(self, status: int) -> tuple[str, int]:
-        """The words for an error of HTTP, or one of ours."""
-
-    @property
-    def body(self) -> Callable[[str, int, str | None], dict[str, Any]]:
-        """The envelope."""
-
-
-class Invitations:
-    """The dialect of the invitation service, whose words stand in `words`."""
-
-    of_refusal = staticmethod(words.of_refusal)
-    of_fault = staticmethod(words.of_fault)
-
-    @staticmethod
-    def body(message: str, _status: int, _endpoint: str | None) -> dict[str, Any]:
-        """The envelope of its document."""
-        return {"status": "error", "message": message}
-
-
 @dataclass(frozen=True)
 class Dialect:
     """A dialect by its name, and its envelope of a problem, by name in the description."""
 
     name: str
-    voice: Speaks
+    voice: Voice
     problem_name: str
     problem: Schema = field(hash=False)
 
 
 INVITATIONS = Dialect(
-    "invitations", Invitations(), "Problem", record(status={"const": "error"}, message=TEXT)
+    "invitations", invitations.VOICE, "Problem", record(status={"const": "error"}, message=TEXT)
 )
 
 
