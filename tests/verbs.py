@@ -128,7 +128,6 @@ EXCUSED = {
     "domain.mail.outbox._lease": "the worker's part",
     "domain.mail.outbox._retry": "its callers ask",
     "domain.mail.outbox.queue_many": "its callers ask",
-    "domain.mail.outbox.sent": "notes that a mail was sent",
     "domain.imports.preview._claim": "its callers ask",
     "domain.imports.preview._close": "its callers ask",
     "domain.imports.preview._delete_closed": "its callers ask",
