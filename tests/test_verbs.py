@@ -78,6 +78,10 @@ def test_a_portal_that_asks_before_it_acts_passes(tree: Path) -> None:
     [
         "return code_of(invitation)",
         "return codes.unseal(invitation.sealed, invitation.id)",
+        "return sealing.unseal(sealed, purpose=codes.SEAL, row=row)",
+        "return sealing.unseal_all(sealed, purpose=SEAL)",
+        "return sealing.unseal(sealed, purpose='invitation seal', row=row)",
+        "return opened(sealed, key=keys.derive('invitation seal'))",
         "return invitation.sealed",
         "db.session.execute(sa.update(Invitation).values(revoked_at=now))",
         "db.session.execute(sa.delete(Invitation.__table__))",
@@ -91,3 +95,9 @@ def test_a_new_verb_without_a_guard_is_noticed(tree: Path, body: str) -> None:
 
     assert verbs.unguarded(tree) == {"domain.invitations.act"}
     assert verbs.verbs(tree) == {"invitations.reveal", "invitations.act"}
+
+
+def test_other_secrets_are_opened_without_a_guard(tree: Path) -> None:
+    write(tree, "\ndef pin(row):\n    return sealing.unseal(row.pin, purpose=_SEAL, row=row.id)\n")
+
+    assert verbs.unguarded(tree) == set()

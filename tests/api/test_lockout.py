@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from portal.api.dialects.words import duration
+from portal.api.dialects.invitations import duration
 from portal.domain.invitations import codes
 from portal.models import Account
 from tests import factories

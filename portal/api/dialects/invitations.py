@@ -1,7 +1,7 @@
 """The dialect of the former invitation service, `/api/v1`, true to its document.
 
-Views parse, call the same verbs as the pages, and respond; `words` holds all error messages.
-The contract is `contracts/invitations-mechanism.md`.
+Views parse, call the same verbs as the pages, and respond. The contract is
+`contracts/invitations-mechanism.md`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,14 @@ from uuid import UUID
 
 from flask import Blueprint, Response, jsonify, request
 
-from portal.api.dialects import schemas, words
-from portal.api.dialects.responses import reply
+from portal.api.dialects import schemas
+from portal.api.dialects.responses import Json, Voice, Words, reply
 from portal.clock import utcnow
 from portal.config import settings
+from portal.domain import errors
 from portal.domain.accounts import accounts, emails
 from portal.domain.client import Origin
-from portal.domain.errors import BadInput, NotFound, PasswordsDiffer, PortalError
+from portal.domain.errors import BadInput, NotFound, PasswordsDiffer
 from portal.domain.invitations import api_listing, invitations, redemptions, timeline
 from portal.domain.invitations.api_listing import Listed
 from portal.domain.invitations.invitations import Once, Terms
@@ -44,6 +45,80 @@ MEANT_BY = {
     for word in WIRE_STATUS.values()
 }
 
+UNKNOWN_CODE = ("invalid invitation code, try again!", 400)
+INVALID_REQUEST = ("invalid request", 400)
+WRONG_CREDENTIALS = ("email or password doesn't match!", 400)
+NO_DEVICE = ("invalid deviceId, please reinstall apps!", 405)
+NO_METHOD = ("method not allowed!", 405)
+LOCKED = "too many failed login attempts, please try again in {left}!"
+CHANCES = "invalid invitation code, you have {left} chances left!"
+
+
+def duration(seconds: int) -> str:
+    """Whole seconds as Go's `time.Duration` writes them: `1h0m0s`, `29m58s`, `45s`."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes}m{rest}s"
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def locked(error: errors.LockedOut) -> str:
+    """How long a lockout still lasts."""
+    return LOCKED.format(left=duration(error.seconds_left(utcnow())))
+
+
+def rejected(error: errors.CodeRefused) -> str:
+    """How many attempts remain, where the code cost one."""
+    return str(error) if error.tries_left is None else CHANCES.format(left=error.tries_left)
+
+
+def body(message: str, _status: int, _endpoint: str | None) -> Json:
+    """A message in the dialect's envelope."""
+    return {"status": "error", "message": message}
+
+
+# Worded alike in every view.
+EVERYWHERE: Mapping[type[errors.PortalError], Words] = {
+    errors.SignInRequired: ("unauthorized", 401),
+    errors.NotAllowed: (None, 403),
+    errors.ForeignOrigin: (None, 403),
+    errors.NotFound: ("invitation not found!", 404),
+    errors.KeyReused: (None, 422),
+    errors.LockedOut: (locked, 400),
+}
+# These views have one message for everything else.
+FAILED: Mapping[str, Words] = {
+    "api.generate": ("failed to generate invitation, try again!", 400),
+    "api.index": ("failed to get invitation, try again!", 400),
+    "api.validate": UNKNOWN_CODE,
+}
+VOICE = Voice(
+    body=body,
+    words={
+        **EVERYWHERE,
+        errors.PortalError: (None, 400),
+        errors.BadInput: INVALID_REQUEST,
+        errors.InvalidEmail: ("invalid email", 400),
+        errors.PasswordsDiffer: ("password doesn't match", 400),
+        errors.AccountTaken: ("user already exist", 400),
+        errors.InvalidCredentials: WRONG_CREDENTIALS,
+        errors.SecondFactorRequired: (None, 400),
+        errors.AccountDeactivated: WRONG_CREDENTIALS,
+        errors.CodeRefused: (rejected, 400),
+        errors.RecipientUnproven: UNKNOWN_CODE,
+        errors.VerificationRefused: UNKNOWN_CODE,
+    },
+    in_view={view: {**EVERYWHERE, errors.PortalError: failed} for view, failed in FAILED.items()},
+    faults={
+        400: INVALID_REQUEST,
+        404: NO_METHOD,
+        405: NO_METHOD,
+        429: ("too many requests, please try again later!", 429),
+    },
+    fault=("something when wrong, please try again!", None),
+)
+
 
 @blueprint.get("/ping")
 @public
@@ -63,15 +138,15 @@ def up() -> Response:
 @public
 def register() -> Response:
     """Add an admin."""
-    body = schemas.body(schemas.Registration)
-    if body.password != body.confirm_password:
+    sent = schemas.body(schemas.Registration)
+    if sent.password != sent.confirm_password:
         raise PasswordsDiffer
     accounts.register(
-        email=body.email,
-        username=body.username,
-        password=body.password,
-        invitation_code=body.invitation_code,
-        proof=Proof(code=body.mailed_code or "", link=body.proof or ""),
+        email=sent.email,
+        username=sent.username,
+        password=sent.password,
+        invitation_code=sent.invitation_code,
+        proof=Proof(code=sent.mailed_code or "", link=sent.proof or ""),
         origin=_origin(),
         now=utcnow(),
     )
@@ -82,10 +157,10 @@ def register() -> Response:
 @public
 def login() -> Response:
     """Sign an admin in, for an hour."""
-    body, now = schemas.body(schemas.Credentials), utcnow()
+    sent, now = schemas.body(schemas.Credentials), utcnow()
     session = accounts.sign_in(
-        emails.normalise(body.email),
-        body.password,
+        emails.normalise(sent.email),
+        sent.password,
         origin=_origin(),
         now=now,
         surface=Surface.API,
@@ -170,13 +245,13 @@ def show(id: UUID) -> Response:
 @bearer_required(Scope.MANAGE)
 def revoke(id: UUID) -> Response:
     """Revoke for good."""
-    body = schemas.body(schemas.Revocation, optional=True)
+    sent = schemas.body(schemas.Revocation, optional=True)
     ended = invitations.revoke(
         _own(id),
         by=current_bearer().account,
         origin=_origin(),
         now=utcnow(),
-        end_sessions=body.end_sessions,
+        end_sessions=sent.end_sessions,
     )
     return _ok({"id": str(id), "status": "in_active", "sessions_ended": ended})
 
@@ -185,11 +260,11 @@ def revoke(id: UUID) -> Response:
 @bearer_required(Scope.MANAGE)
 def extend(id: UUID) -> Response:
     """Set a new end."""
-    body, now = schemas.body(schemas.Extension), utcnow()
-    days = body.expires_in_days
+    sent, now = schemas.body(schemas.Extension), utcnow()
+    days = sent.expires_in_days
     invitation = invitations.extend(
         _own(id),
-        expires_at=now + timedelta(days=days) if days else body.expires_at,
+        expires_at=now + timedelta(days=days) if days else sent.expires_at,
         by=current_bearer().account,
         origin=_origin(),
         now=now,
@@ -210,23 +285,21 @@ def validate(code: str) -> Response:
 def redeem(code: str) -> Response:
     """Let a device in by its code."""
     if not request.headers.get("deviceId", "").strip():
-        return _error(*words.NO_DEVICE)
-    body = schemas.body(schemas.Redeeming, optional=True)
+        return reply(body(*NO_DEVICE, request.endpoint), NO_DEVICE[1])
+    sent = schemas.body(schemas.Redeeming, optional=True)
     redemptions.redeem(
         code,
         origin=_origin(),
         now=utcnow(),
-        email=body.email,
-        proof=Proof(code=body.mailed_code or "", link=body.proof or ""),
+        email=sent.email,
+        proof=Proof(code=sent.mailed_code or "", link=sent.proof or ""),
     )
     return _ok("Login Successful")
 
 
 def answer(error: Exception, status: int) -> Response:
-    """Format an error as the document has it."""
-    if isinstance(error, PortalError):
-        return _error(*words.of_refusal(error, request.endpoint))
-    return _error(*words.of_fault(status))
+    """An error in the words of the document."""
+    return VOICE.answer(error, status, request.endpoint)
 
 
 def _origin() -> Origin:
@@ -287,7 +360,3 @@ def _whole(invitation: Invitation, now: datetime) -> dict[str, Any]:
 
 def _ok(data: object) -> Response:
     return reply({"status": "ok", "message": "success", "data": data})
-
-
-def _error(message: str, status: int) -> Response:
-    return reply({"status": "error", "message": message}, status)

@@ -10,8 +10,8 @@ from portal.domain.errors import PortalError
 from portal.http.logs import answered
 
 Json = dict[str, Any]
-# A message and its status; None stands for the error's own message.
-Words = tuple[str | None, int]
+# A message and its status. A function words the error itself; None stands for its own sentence.
+Words = tuple[str | Callable[[Any], str] | None, int]
 
 
 def reply(body: Json, status: int = 200) -> Response:
@@ -28,9 +28,9 @@ class Voice:
     """The error messages of one dialect.
 
     `body` puts a message, its status and the view's endpoint into the dialect's envelope. `words`
-    maps domain errors, including their subclasses; `in_view` maps those of single views, by
-    endpoint. `faults` maps HTTP errors by status; `fault` covers server errors, with a fixed
-    status, if any.
+    are of refusals, each for its children too; `in_view` come before them in one view alone, by its
+    endpoint. `faults` are of HTTP's own errors, by status; `fault` is of everything that is our
+    fault, with the status it always has, if any.
     """
 
     body: Callable[[str, int, str | None], Json]
@@ -40,11 +40,12 @@ class Voice:
     in_view: Mapping[str, Mapping[type[PortalError], Words]] = field(default_factory=dict)
 
     def of_refusal(self, error: PortalError, endpoint: str | None) -> tuple[str, int]:
-        """The message and status of a domain error in the view `endpoint`."""
-        words = {**self.words, **self.in_view.get(endpoint or "", {})}
-        kinds = (kind for kind in type(error).__mro__ if kind in words)
-        message, status = words[next(kinds)]
-        return message or str(error), status
+        """The message and the status of a refusal of the view `endpoint`."""
+        tables = (self.in_view.get(endpoint or "", {}), self.words)
+        kinds = type(error).__mro__
+        found = (table[kind] for table in tables for kind in kinds if kind in table)
+        message, status = next(found)
+        return message(error) if callable(message) else message or str(error), status
 
     def of_fault(self, status: int) -> tuple[str, int]:
         """The message and status of an HTTP or server error."""

@@ -1,7 +1,7 @@
 """The API described in OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.1.html).
 
-`reference.py` holds the handwritten parts; summaries are the docstrings of the views, and
-problems come from the tables of `words.py`, so that nothing is written twice.
+What people write about it is in `reference.py`; summaries are the docstrings of the views, and
+problems come from the `Voice` of each dialect, so that nothing is written twice.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any
 from flask import current_app
 from pydantic import BaseModel
 
-from portal.api.dialects import words
+from portal.api.dialects import invitations
 from portal.api.openapi import reference, reference_dialects, reference_sadhelx
 from portal.api.openapi.operations import INVITATIONS, Dialect, Operation
 from portal.api.openapi.reference import PLACES
@@ -201,7 +201,7 @@ def _endings(operation: Operation) -> Iterator[tuple[str, int, str]]:
         error = make()
         yield *voice.of_refusal(error, operation.endpoint), _meaning(error)
     if operation.endpoint == "api.redeem":
-        yield *words.NO_DEVICE, NO_DEVICE
+        yield *invitations.NO_DEVICE, NO_DEVICE
     if "{" in operation.path:
         yield *voice.of_fault(404), NOT_FOUND
 
@@ -232,7 +232,8 @@ def _problems() -> list[Json]:
 def _problem(message: str, status: int, meaning: str, dialect: str) -> Json:
     """One message; clients may match `pattern`, in which numbers vary."""
     pattern = re.escape(message)
-    for template, varying in ((words.LOCKED, r"(\d+h)?(\d+m)?\d+s"), (words.CHANCES, r"\d+")):
+    varied = ((invitations.LOCKED, r"(\d+h)?(\d+m)?\d+s"), (invitations.CHANCES, r"\d+"))
+    for template, varying in varied:
         known = re.escape(template).replace(re.escape("{left}"), varying)
         if re.fullmatch(known, message):
             pattern = known

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from portal.api.dialects import schemas, words
+from portal.api.dialects import invitations, schemas
+from portal.api.dialects.responses import Voice
 from portal.api.openapi.responses import TEXT, Schema, record
 from portal.domain.errors import PortalError
 from portal.models import Scope
@@ -12,44 +13,18 @@ from portal.models import Scope
 BY_THEMSELVES = ("api", "docs", "health", "keys")  # blueprints whose view names need no prefix
 
 
-class Speaks(Protocol):
-    """The error messages of a dialect, with their statuses and envelope."""
-
-    def of_refusal(self, error: PortalError, endpoint: str | None) -> tuple[str, int]:
-        """The message and status of a domain error."""
-
-    def of_fault(self, status: int) -> tuple[str, int]:
-        """The message and status of an HTTP or server error."""
-
-    @property
-    def body(self) -> Callable[[str, int, str | None], dict[str, Any]]:
-        """The function that builds the envelope."""
-
-
-class Invitations:
-    """The dialect of the invitation service, whose messages are in `words`."""
-
-    of_refusal = staticmethod(words.of_refusal)
-    of_fault = staticmethod(words.of_fault)
-
-    @staticmethod
-    def body(message: str, _status: int, _endpoint: str | None) -> dict[str, Any]:
-        """The envelope of its document."""
-        return {"status": "error", "message": message}
-
-
 @dataclass(frozen=True)
 class Dialect:
     """A dialect: its name, its error messages, and the name and schema of its problems."""
 
     name: str
-    voice: Speaks
+    voice: Voice
     problem_name: str
     problem: Schema = field(hash=False)
 
 
 INVITATIONS = Dialect(
-    "invitations", Invitations(), "Problem", record(status={"const": "error"}, message=TEXT)
+    "invitations", invitations.VOICE, "Problem", record(status={"const": "error"}, message=TEXT)
 )
 
 

@@ -13,12 +13,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from portal.db.types import new_id
-from portal.domain.crypto import keys
+from portal.domain.crypto import keys, sealing
 from portal.domain.invitations import codes
-from portal.domain.invitations.codes import ALPHABET, LENGTH, NONCE_BYTES
+from portal.domain.invitations.codes import ALPHABET, LENGTH
 from portal.extensions import db
 from portal.models import BatchRow, Invitation
 
@@ -37,15 +36,12 @@ class Minted(NamedTuple):
 def mint(count: int) -> Iterator[Minted]:
     """Draw `count` new codes, each with the row id its seal is bound to."""
     keyed = hmac.new(keys.derive("invitation lookup"), digestmod="sha256")
-    sealer = AESGCM(keys.derive("invitation seal"))
-    nonces = os.urandom(NONCE_BYTES * count)
-    for number, code in enumerate(draw(count)):
-        row, content = new_id(), code.encode()
-        nonce = nonces[NONCE_BYTES * number : NONCE_BYTES * (number + 1)]
+    drawn = [(new_id(), code.encode()) for code in draw(count)]
+    seals = sealing.seal_all([(code, row.bytes) for row, code in drawn], purpose=codes.SEAL)
+    for (row, code), sealed in zip(drawn, seals, strict=True):
         mac = keyed.copy()
-        mac.update(content)
-        sealed = nonce + sealer.encrypt(nonce, content, row.bytes)
-        yield Minted(row, mac.digest(), sealed, code[-4:])
+        mac.update(code)
+        yield Minted(row, mac.digest(), sealed, code[-4:].decode())
 
 
 def draw(count: int) -> Iterator[str]:

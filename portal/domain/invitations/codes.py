@@ -10,22 +10,18 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from struct import Struct
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-from portal.domain.crypto import keys
+from portal.domain.crypto import keys, sealing
 from portal.domain.errors import CodeIncomplete, CodeMistyped, UnsuitableCode
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH = 12
 SHORTEST_OWN, LONGEST_OWN = 6, 32
 LONGEST_INPUT = 100
-NONCE_BYTES = 12
-MASKED = "****-****-****"  # shown where a code is withheld
+SEAL = "invitation seal"  # the purpose its key is derived for
+MASKED = "****-****-****"  # stands where a code is withheld
 
 _VALUES = {symbol: value for value, symbol in enumerate(ALPHABET)}
 _SYMBOLS, _GROUPS = ALPHABET.encode(), Struct("4s 4s 4s")
@@ -136,41 +132,15 @@ def lookups(code: str) -> list[bytes]:
 
 
 def seal(code: str, row: UUID) -> bytes:
-    """The code under AES-256-GCM, bound to its row so that seals cannot be swapped."""
-    nonce = secrets.token_bytes(NONCE_BYTES)
-    return nonce + _ciphers()[0].encrypt(nonce, code.encode(), row.bytes)
+    """The code, sealed to its row so that seals cannot be swapped."""
+    return sealing.seal(code.encode(), purpose=SEAL, row=row.bytes)
 
 
 def unseal(sealed: bytes, row: UUID) -> str:
-    """The code, by the current key or one it replaced; raises `InvalidTag` if none fits."""
-    return _unsealed(sealed, row.bytes, _ciphers())
+    """The code again, by the key in use or one it replaced; raises `InvalidTag` if none fits."""
+    return sealing.unseal(sealed, purpose=SEAL, row=row.bytes).decode()
 
 
 def unseal_all(sealed: Iterable[tuple[bytes, bytes]]) -> list[str]:
-    """The codes in display form of a page of seals, each with its row's 16 bytes."""
-    ciphers, pairs = _ciphers(), list(sealed)
-    unseal = ciphers[0].decrypt
-    try:
-        opened = [unseal(box[:NONCE_BYTES], box[NONCE_BYTES:], row) for box, row in pairs]
-    except InvalidTag:  # some are under a replaced key
-        opened = [_unsealed(box, row, ciphers).encode() for box, row in pairs]
-    return _all_grouped(opened)
-
-
-def _ciphers() -> Sequence[AESGCM]:
-    return _ciphers_of(keys.derive_all("invitation seal"))
-
-
-def _unsealed(sealed: bytes, row: bytes, ciphers: Sequence[AESGCM]) -> str:
-    nonce, box = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
-    for cipher in ciphers:
-        try:
-            return cipher.decrypt(nonce, box, row).decode()
-        except InvalidTag:
-            continue
-    raise InvalidTag
-
-
-@lru_cache(maxsize=16)
-def _ciphers_of(derived: Sequence[bytes]) -> Sequence[AESGCM]:
-    return [AESGCM(key) for key in derived]
+    """A page of seals, each with the 16 bytes of its row, as people read the codes."""
+    return _all_grouped(sealing.unseal_all(sealed, purpose=SEAL))

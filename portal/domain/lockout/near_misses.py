@@ -4,27 +4,25 @@ They are compared only when staff ask at the unlock desk; entering a code costs 
 and the response reveals nothing.
 """
 
-import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from portal.db.hot import Statement, Transaction
 from portal.db.types import new_id
 from portal.domain.client import Origin
-from portal.domain.crypto import keys
+from portal.domain.crypto import sealing
 from portal.domain.invitations import codes
 from portal.extensions import db
 from portal.models import Invitation, RefusedGuess, Status
 
-PURPOSE = "guess seal"
-SYMBOLS = codes.ALPHABET + "U_.+!"  # of generated codes, and of custom and imported ones
-MOST_COMPARED = 10  # guesses per device
+SYMBOLS = codes.ALPHABET + "U_.+!"  # of our codes, and of those that staff choose or import
+MOST_COMPARED = 10  # guesses of one device
+
+_SEAL = "guess seal"
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,8 @@ def keep(code: str, *, origin: Origin, now: datetime, tx: Transaction) -> None:
     if not codes.SHORTEST_OWN - 1 <= len(form) <= codes.LONGEST_OWN + 1 or not form.isascii():
         return
     row = new_id()
-    guess = {"id": row, "device": origin.device_digest, "at": now, "sealed": _seal(form, row)}
-    tx.rows(_KEEP, guess)
+    sealed = sealing.seal(form.encode(), purpose=_SEAL, row=row.bytes)
+    tx.rows(_KEEP, {"id": row, "device": origin.device_digest, "at": now, "sealed": sealed})
 
 
 _KEEP = Statement(sa.insert(RefusedGuess))
@@ -89,17 +87,9 @@ def _open_among(candidates: Iterable[str], now: datetime) -> Iterable[Invitation
     ).all()
 
 
-def _seal(form: str, row: UUID) -> bytes:
-    nonce = secrets.token_bytes(codes.NONCE_BYTES)
-    return nonce + AESGCM(keys.derive(PURPOSE)).encrypt(nonce, form.encode(), row.bytes)
-
-
 def _unseal(guess: RefusedGuess) -> str:
-    """The guess; "" if it was sealed under a key no longer known."""
-    nonce, box = guess.sealed[: codes.NONCE_BYTES], guess.sealed[codes.NONCE_BYTES :]
-    for key in keys.derive_all(PURPOSE):
-        try:
-            return AESGCM(key).decrypt(nonce, box, guess.id.bytes).decode()
-        except InvalidTag:
-            continue
-    return ""
+    """The guess again; nothing if it was sealed with a key that is not here any more."""
+    try:
+        return sealing.unseal(guess.sealed, purpose=_SEAL, row=guess.id.bytes).decode()
+    except InvalidTag:
+        return ""

@@ -42,11 +42,14 @@ _outbox = Mail.metadata.tables["outbox"]
 _invitation = Invitation.metadata.tables["invitation"]
 _verification = Verification.metadata.tables["verification"]
 
-_SENT = (
+# Tables, not classes: these run once per mail, and synchronizing the session's objects would take
+# as long as sending one.
+_SETTLED = (
     sa.update(_outbox)
     .where(_outbox.c.id == sa.bindparam("mail"), _outbox.c.state == MailState.WAITING)
-    .values(state=MailState.SENT, settled_at=sa.bindparam("now"), leased_until=None, error=None)
+    .values(leased_until=None)
 )
+_SENT = _SETTLED.values(state=MailState.SENT, settled_at=sa.bindparam("now"), error=None)
 _MAILED = (
     sa.update(_invitation)
     .where(_invitation.c.id == sa.bindparam("about"), _invitation.c.mailed_at.is_(None))
@@ -161,17 +164,19 @@ def sent(mail: Mail, *, now: datetime) -> None:
     batch mail is settled by an async commit: if the database loses it, that mail is sent again when
     its lease runs out.
     """
+    statement = _invited if mail.kind == "invitation" else _sent
+    values = {"mail": mail.id, "about": mail.about_id, "now": now}
     if mail.batch_id:
-        _sent_in_bulk(mail, now)
-        return
-    _settle(mail, state=MailState.SENT, settled_at=now, error=None)
-    if mail.kind == "invitation":
-        mailed_first = (_invitation.c.id == mail.about_id, _invitation.c.mailed_at.is_(None))
-        db.session.execute(sa.update(_invitation).where(*mailed_first).values(mailed_at=now))
-    if mail.is_verification:
-        carried = _verification.c.id == mail.about_id
-        db.session.execute(sa.update(_verification).where(carried).values(sealed=None))
-    db.session.commit()
+        db.session.commit()
+        with hot.transaction(durable=False) as tx:
+            tx.rows(statement, values)
+    else:
+        hot.SESSION.rows(statement, values)
+        if mail.is_verification:
+            carried = _verification.c.id == mail.about_id
+            db.session.execute(sa.update(_verification).where(carried).values(sealed=None))
+        db.session.commit()
+    _note(mail, state=MailState.SENT, settled_at=now, error=None)
 
 
 def failed(mail: Mail, error: str, *, now: datetime, for_good: bool = False) -> None:
@@ -302,23 +307,9 @@ def _lease(
     return sorted(leased, key=lambda mail: (mail.due_at, mail.id))
 
 
-def _sent_in_bulk(mail: Mail, now: datetime) -> None:
-    db.session.commit()
-    statement = _invited if mail.kind == "invitation" else _sent
-    with hot.transaction(durable=False) as tx:
-        tx.rows(statement, {"mail": mail.id, "about": mail.about_id, "now": now})
-    _note(mail, state=MailState.SENT, settled_at=now, error=None)
-
-
 def _settle(mail: Mail, **outcome: object) -> None:
-    """Store a mail's result, unless another worker has already sent it."""
-    # The table, not the class: this runs for each mail, and synchronising the session takes as long
-    # as sending one.
-    db.session.execute(
-        sa.update(_outbox)
-        .where(_outbox.c.id == mail.id, _outbox.c.state == MailState.WAITING)
-        .values(leased_until=None, **outcome)
-    )
+    """Store the outcome of a mail, unless another worker has already sent it."""
+    db.session.execute(_SETTLED.values(**outcome), {"mail": mail.id})
     _note(mail, **outcome)
 
 
