@@ -244,7 +244,9 @@ def _new_row(subject: _Subject, code: str, token: str, now: datetime) -> Verific
 
 
 def _note_wrong_code(purpose: Purpose, actor: UUID | None, origin: Origin, now: datetime) -> None:
-    lockout.miss(Kind.SIGNING_IN, origin, now=now)
+    # The budget that the caller's attempt was measured against.
+    kind = Kind.REDEEMING if purpose is Purpose.RECIPIENT else Kind.SIGNING_IN
+    lockout.miss(kind, origin, now=now)
     audit.record("code.wrong", now=now, origin=origin, actor=actor, purpose=purpose)
 
 

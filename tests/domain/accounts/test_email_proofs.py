@@ -90,7 +90,10 @@ def test_members_prove_their_email_by_signing_up() -> None:
 
 def test_a_new_email_is_proven_by_its_own_mail() -> None:
     sam = staff()
-    credentials.request_new_email(sam, "new@example.org", PASSWORD, origin=device(), now=NOW)
+    here = factories.session_of(sam)
+    credentials.request_new_email(
+        sam, "new@example.org", PASSWORD, session=here, origin=device(), now=NOW
+    )
     code, _ = sent_to("new@example.org")
 
     credentials.confirm_new_email(sam, code, origin=device(), now=NOW)
@@ -161,7 +164,8 @@ def test_deleting_an_account_with_an_unproven_email_leaves_what_is_anothers() ->
     assert [
         mail["kind"] for mail in data_export.export_of(sam, origin=device(), now=NOW)["mails"]
     ] == []
-    deletion.erase(sam, PASSWORD, origin=device(), now=NOW)
+    here = factories.session_of(sam)
+    deletion.erase(sam, PASSWORD, session=here, origin=device(), now=NOW)
 
     assert stored(invitee).revoked_at is None
     assert db.session.scalars(sa.select(Redemption.email)).all().count(SAM) == 1

@@ -89,7 +89,7 @@ def spend_the_budgets() -> None:
     """Look for, redeem, and sign in by what nobody has, until this address has to wait."""
     for guess in (
         lambda: redemptions.check(WRONG_CODE, origin=here(), now=NOW),
-        lambda: redemptions.redeem(WRONG_CODE, origin=here(), now=NOW),
+        lambda: factories.redeem(WRONG_CODE, origin=here(), now=NOW),
         lambda: accounts.sign_in("nobody", "wrong", origin=here(), now=NOW),
         lambda: password_reset.finish("nobody", "ABCD1234", NEW, origin=here(), now=NOW),
         lambda: verification.require_patience(here(), now=NOW),

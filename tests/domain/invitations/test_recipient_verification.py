@@ -19,6 +19,7 @@ from portal.domain.errors import (
 from portal.domain.invitations import recipient_verification, redemptions
 from portal.domain.invitations.recipient_verification import Proof
 from portal.domain.lockout import lockout
+from portal.domain.lockout.lockout import Kind
 from portal.extensions import db
 from portal.models import Account, EmailProof, Invitation, Mail, Redemption, Role
 from tests import factories
@@ -52,7 +53,7 @@ def ask_for_code(invited: Invitation, email: str = ADA, origin: Origin | None = 
 def tries_left(origin: Origin) -> int:
     """How many wrong codes this device may still enter, after one more."""
     with refused(CodeRefused) as refusal:
-        redemptions.redeem("no such code", origin=origin, now=NOW)
+        factories.redeem("no such code", origin=origin, now=NOW)
     return refusal.value.tries_left or 0
 
 
@@ -102,10 +103,10 @@ def test_a_mailed_code_is_good_once_also_where_uses_are_left() -> None:
     invited = bound("@example.org", max_uses=None)
     ask_for_code(invited)
     proof = Proof(code=sent_to(ADA)[0])
-    redemptions.redeem(code_of(invited), origin=device(), now=NOW, email=ADA, proof=proof)
+    factories.redeem(code_of(invited), origin=device(), now=NOW, email=ADA, proof=proof)
 
     with refused(VerificationRefused):
-        redemptions.redeem(code_of(invited), origin=device(), now=NOW, email=ADA, proof=proof)
+        factories.redeem(code_of(invited), origin=device(), now=NOW, email=ADA, proof=proof)
 
     assert stored(invited).uses == 1
 
@@ -118,7 +119,7 @@ def test_a_code_proves_the_address_it_was_mailed_to_and_no_other(email: str) -> 
     proof = Proof(code=sent_to(ADA)[0])
 
     with refused(VerificationRefused):
-        redemptions.redeem(code_of(invited), origin=device(), now=NOW, email=email, proof=proof)
+        factories.redeem(code_of(invited), origin=device(), now=NOW, email=email, proof=proof)
 
 
 def test_a_code_that_was_mailed_about_one_invitation_opens_no_other() -> None:
@@ -128,7 +129,7 @@ def test_a_code_that_was_mailed_about_one_invitation_opens_no_other() -> None:
 
     with refused(VerificationRefused):
         proof = Proof(code=sent_to(ADA)[0])
-        redemptions.redeem(code_of(second), origin=device(), now=NOW, email=ADA, proof=proof)
+        factories.redeem(code_of(second), origin=device(), now=NOW, email=ADA, proof=proof)
 
 
 def test_a_code_is_good_for_ten_minutes_and_five_tries() -> None:
@@ -161,7 +162,7 @@ def test_a_wrong_mailed_code_is_no_try_of_the_device_but_a_miss_of_its_address(
             redemptions.admit(code_of(invited), origin=phone, now=NOW, email=ADA, proof=wrong)
 
     assert tries_left(phone) == 2
-    assert list(lockout.spent(now=NOW)) == [phone.address_bucket]
+    assert list(lockout.spent(Kind.REDEEMING, now=NOW)) == [phone.address_bucket]
 
 
 # case 47
@@ -191,7 +192,7 @@ def test_the_link_that_was_mailed_proves_the_address_without_typing_it() -> None
     invited = bound()
     link = recipient_verification.of_link(invited.id, ADA)
 
-    redemption = redemptions.redeem(
+    redemption = factories.redeem(
         code_of(invited), origin=device(), now=NOW, proof=Proof(link=link)
     )
 
@@ -231,7 +232,7 @@ def test_a_link_of_before_a_new_secret_is_still_good(app: Flask) -> None:
         secret_key_fallbacks=former.secret_key.get_secret_value(),
     )
 
-    assert redemptions.redeem(code, origin=device(), now=NOW, proof=Proof(link=link))
+    assert factories.redeem(code, origin=device(), now=NOW, proof=Proof(link=link))
 
 
 # case 88
@@ -239,7 +240,7 @@ def test_a_link_of_before_a_new_secret_is_still_good(app: Flask) -> None:
 def test_an_account_opens_what_is_bound_to_its_proven_email(recipient: str) -> None:
     invited, mia = bound(recipient, max_uses=None), factories.member("mia")
 
-    redemption = redemptions.redeem(
+    redemption = factories.redeem(
         code_of(invited), origin=device(), now=NOW, proof=Proof(account=mia)
     )
 
@@ -265,9 +266,9 @@ def test_an_account_opens_nothing_by_an_email_that_is_not_proven(recipient: str)
 def test_by_a_setting_or_without_a_mail_server_a_typed_address_is_believed() -> None:
     invited = bound(max_uses=None)
 
-    assert redemptions.redeem(code_of(invited), origin=device(), now=NOW, email=ADA)
+    assert factories.redeem(code_of(invited), origin=device(), now=NOW, email=ADA)
     with refused(WrongRecipient):
-        redemptions.redeem(code_of(invited), origin=device(), now=NOW, email="eve@example.org")
+        factories.redeem(code_of(invited), origin=device(), now=NOW, email="eve@example.org")
 
 
 # --- Signing up with a bound code ---
@@ -320,7 +321,7 @@ def test_signing_up_with_a_bound_code_for_somebody_else_is_refused() -> None:
 def test_whoever_was_let_in_already_signs_up_by_that() -> None:
     invited, phone = bound(), device()
     proof = Proof(link=recipient_verification.of_link(invited.id, ADA))
-    redemptions.redeem(code_of(invited), origin=phone, now=NOW, proof=proof)
+    factories.redeem(code_of(invited), origin=phone, now=NOW, proof=proof)
 
     ada = sign_up(invited, origin=phone)
     registration.activate(ADA, sent_to(ADA)[0], origin=device(), now=NOW)
@@ -333,7 +334,7 @@ def use_up(invited: Invitation) -> None:
     """Somebody at `bob@example.org` comes first."""
     ask_for_code(invited, "bob@example.org")
     proof = Proof(code=sent_to("bob@example.org")[0])
-    redemptions.redeem(
+    factories.redeem(
         code_of(invited), origin=device(), now=NOW, email="bob@example.org", proof=proof
     )
 

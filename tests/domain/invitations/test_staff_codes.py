@@ -50,7 +50,8 @@ def deactivate(alice: Account, olivia: Account) -> int:
 
 def erase(alice: Account, _: Account) -> None:
     """Alice deletes her account."""
-    deletion.erase(alice, PASSWORD, origin=device(), now=NOW)
+    here = factories.session_of(alice)
+    deletion.erase(alice, PASSWORD, session=here, origin=device(), now=NOW)
 
 
 def step_down(alice: Account, _: Account) -> int:
@@ -175,7 +176,7 @@ def test_a_code_that_gives_no_role_outlives_its_issuers_role(
     guest = factories.invitation(alice)
     give(Role.VIEWER)(alice, olivia)
 
-    assert redemptions.redeem(code_of(guest), origin=device(), now=NOW)
+    assert factories.redeem(code_of(guest), origin=device(), now=NOW)
 
 
 # case 82

@@ -231,7 +231,7 @@ def test_looking_redeeming_and_signing_in_have_budgets_of_their_own() -> None:  
     for _ in range(5):
         with refused(CodeRefused):
             redemptions.check("no such code", origin=device(), now=NOW)
-    assert redemptions.redeem(code, origin=device(), now=NOW)
+    assert factories.redeem(code, origin=device(), now=NOW)
     assert sign_in(device())
 
     for _ in range(5):
@@ -396,7 +396,7 @@ def test_people_behind_one_address_without_devices_are_not_one_device() -> None:
     ann, bob = Origin("", "192.0.2.1", "an app"), Origin("", "192.0.2.1", "an app")
 
     assert [guess(ann) for _ in range(4)] == [None] * 4
-    first, second = (redemptions.redeem(code, origin=one, now=NOW) for one in (ann, bob))
+    first, second = (factories.redeem(code, origin=one, now=NOW) for one in (ann, bob))
     assert first.id != second.id
 
     guess(bob)
