@@ -196,11 +196,8 @@ def _require_lock_free() -> None:
 
 @contextmanager
 def _connection() -> Iterator[PoolProxiedConnection]:
-    pooled = db.engine.raw_connection()
-    try:
-        yield pooled
-    finally:
-        pooled.close()
+    with db.engine.connect() as connection:  # unlike raw_connection, it translates errors
+        yield connection.connection
 
 
 @contextmanager

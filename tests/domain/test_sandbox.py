@@ -35,10 +35,10 @@ def decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     for module in (sandbox.child, errors):
         source = Path(str(module.__file__))
         copy = tree / source.relative_to(ROOT / "portal")
-        copy.parent.mkdir(parents=True)
+        copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, copy)
     (tree / "decoder.py").write_text(DECODER)
-    monkeypatch.setattr(sandbox.child, "__file__", str(tree / "sandbox" / "child.py"))
+    monkeypatch.setattr(sandbox.child, "__file__", str(tree / "domain" / "sandbox" / "child.py"))
     return "portal.decoder"
 
 

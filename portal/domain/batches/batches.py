@@ -25,6 +25,7 @@ from portal.domain.client import Origin
 from portal.domain.errors import BadInput, NotFound
 from portal.domain.invitations import invitations, issued_counter
 from portal.domain.invitations.invitations import Terms
+from portal.domain.operations import worker_tasks
 from portal.extensions import db
 from portal.models import Account, Batch, BatchRow, BatchState, Invitation, Mail, MailState, Role
 
@@ -170,6 +171,7 @@ def publish(batch: Batch, *, origin: Origin, now: datetime) -> int:
     if batch.mailed:
         _queue_mails(batch, now)
     _settle(batch, issued, origin, now)
+    _note_progress(batch)
     db.session.commit()
     return issued
 
@@ -202,8 +204,14 @@ def _stage_next(batch: Batch) -> bool:
         for number in range(first, last + 1)
     ]
     stage(batch.id, drafts)
+    _note_progress(batch)
     db.session.commit()
     return True
+
+
+def _note_progress(batch: Batch) -> None:
+    """A worker that dies after this did not die of the batch. Part of the transaction."""
+    worker_tasks.forget(worker_tasks.task_of(batch))
 
 
 def _settle(batch: Batch, issued: int, origin: Origin, now: datetime) -> None:
