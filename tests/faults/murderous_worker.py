@@ -18,7 +18,9 @@ from portal.mail import delivery
 from portal.models import Batch, Mail
 from portal.ops import worker
 
-outbox.LEASE = uploads.LEASE = worker_tasks.LEASE = timedelta(seconds=2)
+outbox.LEASE = uploads.LEASE = timedelta(seconds=2)
+# Over before the next worker has started: some tasks are tried once an hour and no sooner.
+worker_tasks.LEASE = timedelta(seconds=0.2)
 delivery.LEASE_LEFT = timedelta(0)
 worker.PAUSE = 0.2
 
@@ -64,5 +66,6 @@ elif POISON == "retention":
     retention.prune_daily = lambda **_: die()
 elif POISON == "chain":
     chain.catch_up = die
+    retention.prune_daily = lambda **_: 0  # it links events as well, and would die of that
 
 from wsgi import app  # noqa: E402, F401 - after what it is made to do
